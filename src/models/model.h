@@ -1,0 +1,62 @@
+// What every language model offers to the engine and the trainer: its configuration, hidden states, and logits.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nn/attention/attention_mechanism.h"
+#include "tensor/ragged_batch.h"
+#include "tensor/tensor.h"
+#include "tensor/weight_source.h"
+
+namespace tessera::models {
+
+// What the engine must keep for one layer.
+struct KeyValueShape {
+  std::int64_t num_key_value_heads = 0;  // K
+  std::int64_t head_dim = 0;             // D
+  std::int64_t sliding_window = 0;       // 0: sees everything
+};
+
+// What all architectures share; what only one has stays in its own file.
+struct ModelConfig {
+  std::string architecture;              // the registry's name: "llama", "qwen3", ...
+  std::int64_t vocab_size = 0;           // V
+  std::int64_t hidden_size = 0;          // C
+  std::int64_t intermediate_size = 0;    // F
+  std::int64_t num_hidden_layers = 0;
+  std::int64_t num_attention_heads = 0;  // H
+  std::int64_t max_position_embeddings = 0;
+  std::vector<KeyValueShape> layers;     // [num_hidden_layers]
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelConfig& config() const = 0;
+
+  // batch of T tokens → hidden states after the final norm [T, C] f32.
+  virtual Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const = 0;
+  // hidden [R, C] (any rows of forward's result) → logits [R, V] f32.
+  virtual Tensor logits(const Tensor& hidden) const = 0;
+
+  // Parameters, and bytes they take as stored; tied embeddings count once.
+  virtual std::int64_t parameter_count() const = 0;
+  virtual std::size_t parameter_bytes() const = 0;
+};
+
+// Makes the model that source.architecture() names. Error unsupported: an architecture or configuration value nobody
+// registered, by name; bad_input: a tensor that is missing or has another shape than the configuration says.
+std::unique_ptr<Model> create_model(const WeightSource& source);
+
+// Every name the registry knows, for help texts and the test that each has golden values.
+struct ArchitectureNames {
+  std::string name;                        // "llama"
+  std::vector<std::string> hugging_face;   // "LlamaForCausalLM", ...
+  std::vector<std::string> gguf;           // "llama"
+};
+std::vector<ArchitectureNames> registered_architectures();
+
+}  // namespace tessera::models

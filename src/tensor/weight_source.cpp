@@ -1,0 +1,20 @@
+#include "tensor/weight_source.h"
+
+#include "base/error.h"
+
+namespace tessera {
+
+Tensor load_expecting(const WeightSource& source, std::string_view name, const Shape& shape) {
+  const TensorInfo* info = source.find(name);
+  if (info == nullptr) {
+    fail(ErrorKind::bad_input, "{}: tensor '{}': expected shape {}, found no such tensor", source.origin(),
+         printable(name), shape.to_string());
+  }
+  if (!(info->shape == shape)) {
+    fail(ErrorKind::bad_input, "{}: tensor '{}' at byte {}: expected shape {}, found {}", info->file,
+         printable(name), info->offset, shape.to_string(), info->shape.to_string());
+  }
+  return source.load(name);
+}
+
+}  // namespace tessera
