@@ -14,7 +14,8 @@ namespace tessera {
 namespace {
 
 #if defined(__x86_64__)
-// Tile state is 8 KiB a thread, so Linux hands it out only on request (ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
+// Tile state is 8 KiB a thread, so Linux hands it out only on request (ARCH_REQ_XCOMP_PERM,
+// XFEATURE_XTILEDATA).
 bool request_amx_permission() {
 #if defined(__linux__)
   constexpr long kRequestPermission = 0x1023;
@@ -26,7 +27,8 @@ bool request_amx_permission() {
 }
 
 bool cpu_has_amx() {
-  // __builtin_cpu_supports does not know the amx names on g++ 12: CPUID leaf 7, EDX bits 22 (bf16), 24 (tile), 25 (int8).
+  // __builtin_cpu_supports does not know the amx names on g++ 12: CPUID leaf 7, EDX bits 22 (bf16), 24
+  // (tile), 25 (int8).
   unsigned eax = 7;
   unsigned ebx = 0;
   unsigned ecx = 0;
@@ -60,11 +62,16 @@ std::vector<Isa> detect() {
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {
-    case Isa::scalar: return "scalar";
-    case Isa::neon: return "neon";
-    case Isa::avx2: return "avx2";
-    case Isa::avx512: return "avx512";
-    case Isa::amx: return "amx";
+    case Isa::scalar:
+      return "scalar";
+    case Isa::neon:
+      return "neon";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::amx:
+      return "amx";
   }
   return "unknown";
 }

@@ -1,5 +1,5 @@
-// Conversions between float32 and the two 16-bit formats; the scalar specification (IEEE 754-2008 binary16, and
-// bfloat16 as the upper half of binary32), rounding to nearest even.
+// Conversions between float32 and the two 16-bit formats; the scalar specification (IEEE 754-2008 binary16,
+// and bfloat16 as the upper half of binary32), rounding to nearest even.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -10,7 +10,8 @@ inline float bf16_to_f32(std::uint16_t bits) { return std::bit_cast<float>(std::
 
 inline std::uint16_t f32_to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);  // quiet NaN
+  if ((bits & 0x7fffffffU) > 0x7f800000U)
+    return static_cast<std::uint16_t>((bits >> 16) | 0x40U);  // quiet NaN
   return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
 }
 
@@ -28,8 +29,8 @@ inline std::uint16_t f32_to_f16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000U;
   const std::uint32_t magnitude = bits & 0x7fffffffU;
-  if (magnitude > 0x7f800000U) return static_cast<std::uint16_t>(sign | 0x7e00U);    // NaN
-  if (magnitude >= 0x477ff000U) return static_cast<std::uint16_t>(sign | 0x7c00U);   // rounds to infinity
+  if (magnitude > 0x7f800000U) return static_cast<std::uint16_t>(sign | 0x7e00U);   // NaN
+  if (magnitude >= 0x477ff000U) return static_cast<std::uint16_t>(sign | 0x7c00U);  // rounds to infinity
   if (magnitude < 0x38800000U) {  // subnormal: adding 0.5 aligns the bits, the FPU rounds
     const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
     return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000U));

@@ -29,7 +29,7 @@ class FileDescriptor {
 };
 
 std::size_t regular_file_size(int fd, const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) {
     fail(ErrorKind::io, "{}: cannot read the file's size: {}", path, std::strerror(errno));
   }

@@ -33,8 +33,8 @@ class MappedFile {
   bool mapped_ = false;
 };
 
-// The whole content of a small file (configuration, template, prompt). Error io when missing, limit when above
-// `limit` bytes.
+// The whole content of a small file (configuration, template, prompt). Error io when missing, limit when
+// above `limit` bytes.
 std::string read_file(const std::string& path, std::size_t limit = std::size_t{1} << 30);
 
 }  // namespace tessera

@@ -8,9 +8,15 @@ namespace tessera {
 namespace {
 
 std::string_view type_name(const Metadata::Value& value) {
-  static constexpr std::array<std::string_view, 9> kNames{
-      "null",             "a boolean",         "an integer",      "a float",            "a string",
-      "an array of strings", "an array of integers", "an array of floats", "an array of booleans"};
+  static constexpr std::array<std::string_view, 9> kNames{"null",
+                                                          "a boolean",
+                                                          "an integer",
+                                                          "a float",
+                                                          "a string",
+                                                          "an array of strings",
+                                                          "an array of integers",
+                                                          "an array of floats",
+                                                          "an array of booleans"};
   return kNames.at(value.index());
 }
 
@@ -95,7 +101,8 @@ std::optional<Metadata::FloatArray> Metadata::find_floats(std::string_view key) 
   const Entry* entry = find(key);
   if (entry == nullptr) return std::nullopt;
   if (const auto* value = std::get_if<FloatArray>(&entry->value)) return *value;
-  if (const auto* value = std::get_if<IntegerArray>(&entry->value)) return FloatArray(value->begin(), value->end());
+  if (const auto* value = std::get_if<IntegerArray>(&entry->value))
+    return FloatArray(value->begin(), value->end());
   wrong_type(key, *entry, "an array of numbers");
 }
 
@@ -117,7 +124,8 @@ std::string_view Metadata::require_string(std::string_view key) const {
 std::int64_t Metadata::require_int_in(std::string_view key, std::int64_t low, std::int64_t high) const {
   const std::int64_t value = require_int(key);
   if (value < low || value > high) {
-    fail(ErrorKind::bad_input, "{}: expected an integer from {} to {}, found {}", where(key), low, high, value);
+    fail(ErrorKind::bad_input, "{}: expected an integer from {} to {}, found {}", where(key), low, high,
+         value);
   }
   return value;
 }

@@ -1,5 +1,6 @@
 // Configuration of a model as flat dotted keys, whatever file it came from: config.json's {"rope_scaling":
-// {"factor": 8}} is "rope_scaling.factor"; GGUF's keys stay as they are. Strings and arrays point into the file.
+// {"factor": 8}} is "rope_scaling.factor"; GGUF's keys stay as they are. Strings and arrays point into the
+// file.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -20,8 +21,8 @@ class Metadata {
   using FloatArray = std::vector<double>;
   using BoolArray = std::vector<bool>;
   // monostate is JSON's null. GGUF u64 above 2^63-1 is rejected by the reader.
-  using Value = std::variant<std::monostate, bool, std::int64_t, double, std::string_view, StringArray, IntegerArray,
-                             FloatArray, BoolArray>;
+  using Value = std::variant<std::monostate, bool, std::int64_t, double, std::string_view, StringArray,
+                             IntegerArray, FloatArray, BoolArray>;
   struct Entry {
     Value value;
     std::uint64_t offset = 0;  // of the value in its file, for error lines
@@ -39,13 +40,13 @@ class Metadata {
   bool set_text(std::string key, std::string text, std::uint64_t offset = 0);
   bool contains(std::string_view key) const { return find(key) != nullptr; }
 
-  // nullopt when the key is missing or null; Error bad_input naming file, key, offset, expected and found type when
-  // it is there with another type. An integer is accepted where a float is asked for.
+  // nullopt when the key is missing or null; Error bad_input naming file, key, offset, expected and found
+  // type when it is there with another type. An integer is accepted where a float is asked for.
   std::optional<bool> find_bool(std::string_view key) const;
   std::optional<std::int64_t> find_int(std::string_view key) const;
   std::optional<double> find_float(std::string_view key) const;
   std::optional<std::string_view> find_string(std::string_view key) const;
-  const StringArray* find_strings(std::string_view key) const;    // nullptr when missing
+  const StringArray* find_strings(std::string_view key) const;  // nullptr when missing
   const IntegerArray* find_ints(std::string_view key) const;
   // Integers or floats, as floats; empty optional when missing.
   std::optional<FloatArray> find_floats(std::string_view key) const;

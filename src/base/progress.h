@@ -1,5 +1,5 @@
-// One progress record for everything that takes time (download, verify, load, prefill): terminal, page and API
-// show the same numbers.
+// One progress record for everything that takes time (download, verify, load, prefill): terminal, page and
+// API show the same numbers.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -8,13 +8,13 @@
 namespace tessera {
 
 struct Progress {
-  std::string stage;            // "download", "verify", "load", "prefill"
-  std::string subject;          // file or model name
-  std::uint64_t done = 0;       // in `unit`
-  std::uint64_t total = 0;      // 0: not known
-  std::string unit = "bytes";   // "bytes", "tokens", "tensors"
-  double seconds = 0;           // since the stage began
-  double per_second = 0;        // speed over the last few seconds
+  std::string stage;           // "download", "verify", "load", "prefill"
+  std::string subject;         // file or model name
+  std::uint64_t done = 0;      // in `unit`
+  std::uint64_t total = 0;     // 0: not known
+  std::string unit = "bytes";  // "bytes", "tokens", "tensors"
+  double seconds = 0;          // since the stage began
+  double per_second = 0;       // speed over the last few seconds
   bool finished = false;
 
   // Seconds to go at this speed; negative when it cannot be told.

@@ -20,8 +20,8 @@
 namespace tessera {
 namespace {
 
-// Long enough to bridge the serial gaps of a forward pass (a few microseconds each), short enough that an idle
-// server leaves its cores alone.
+// Long enough to bridge the serial gaps of a forward pass (a few microseconds each), short enough that an
+// idle server leaves its cores alone.
 constexpr int kSpinRounds = 20'000;
 
 void pause_briefly() {

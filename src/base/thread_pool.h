@@ -17,9 +17,10 @@ class ThreadPool {
 
   int size() const { return threads_; }
 
-  // Splits [0, count) into contiguous ranges whose borders are multiples of `grain` and runs body(begin, end) on
-  // each, on at most size() threads; returns when all are done. The first exception of a body is rethrown here.
-  // Results must not depend on where the borders fall. A call from inside a body runs in that thread alone.
+  // Splits [0, count) into contiguous ranges whose borders are multiples of `grain` and runs body(begin, end)
+  // on each, on at most size() threads; returns when all are done. The first exception of a body is rethrown
+  // here. Results must not depend on where the borders fall. A call from inside a body runs in that thread
+  // alone.
   void parallel_for(std::int64_t count, std::int64_t grain,
                     FunctionReference<void(std::int64_t, std::int64_t)> body);
 

@@ -11,7 +11,8 @@ namespace tessera::cli {
 struct Command {
   const char* name;
   const char* summary;
-  // Adds the subcommand's flags to `app` (its own CLI::App) and sets its callback. The callback may throw Error.
+  // Adds the subcommand's flags to `app` (its own CLI::App) and sets its callback. The callback may throw
+  // Error.
   void (*define)(CLI::App& app);
 };
 

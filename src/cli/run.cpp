@@ -30,7 +30,8 @@ int run(int argc, char** argv) {
   CLI::App app{"Tessera: train, load, run, serve and chat with transformer language models", "tessera"};
   app.set_version_flag("--version", std::string("tessera ") + TESSERA_VERSION);
   app.require_subcommand(1);
-  for (const Command& command : commands()) command.define(*app.add_subcommand(command.name, command.summary));
+  for (const Command& command : commands())
+    command.define(*app.add_subcommand(command.name, command.summary));
   try {
     app.parse(argc, argv);
     return 0;

@@ -10,11 +10,11 @@ namespace tessera::formats {
 
 // What text/ needs, found beside the weights.
 struct ModelFiles {
-  std::shared_ptr<const WeightSource> weights;      // null when there are none (a bare tokenizer.json)
-  std::string tokenizer_json;                       // path; empty: the vocabulary is in weights->metadata()
-  std::string tokenizer_config;                     // path of tokenizer_config.json; empty when absent
-  std::optional<std::string> chat_template;         // the Jinja text, if the model brings one
-  std::string generation_config;                    // path; empty when absent
+  std::shared_ptr<const WeightSource> weights;  // null when there are none (a bare tokenizer.json)
+  std::string tokenizer_json;                   // path; empty: the vocabulary is in weights->metadata()
+  std::string tokenizer_config;                 // path of tokenizer_config.json; empty when absent
+  std::optional<std::string> chat_template;     // the Jinja text, if the model brings one
+  std::string generation_config;                // path; empty when absent
 };
 
 // Error io / bad_input naming the file and what was expected there.

@@ -1,5 +1,5 @@
-// Every kernel of one instruction set, as function pointers; ops/ calls through the active table. A new ISA or a
-// faster kernel replaces an entry; what it computes is specified by kernels/ref.
+// Every kernel of one instruction set, as function pointers; ops/ calls through the active table. A new ISA
+// or a faster kernel replaces an entry; what it computes is specified by kernels/ref.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -13,11 +13,11 @@ namespace tessera::kernels {
 // output[t, n] = sum_k input[t, k] * weight[n, k] + bias[n], for output features n in [row_begin, row_end).
 // The order in which k is summed depends on K and the dtype alone: not on tokens, row range or threads.
 struct LinearArguments {
-  const float* input = nullptr;         // [tokens, in_features]
-  std::int64_t input_stride = 0;        // elements from one token to the next
-  const std::byte* weight = nullptr;    // [out_features, in_features] in the kernel's dtype, rows back to back
-  const float* bias = nullptr;          // [out_features] or null
-  float* output = nullptr;              // [tokens, out_features]
+  const float* input = nullptr;       // [tokens, in_features]
+  std::int64_t input_stride = 0;      // elements from one token to the next
+  const std::byte* weight = nullptr;  // [out_features, in_features] in the kernel's dtype, rows back to back
+  const float* bias = nullptr;        // [out_features] or null
+  float* output = nullptr;            // [tokens, out_features]
   std::int64_t output_stride = 0;
   std::int64_t tokens = 0;
   std::int64_t in_features = 0;

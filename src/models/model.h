@@ -1,4 +1,5 @@
-// What every language model offers to the engine and the trainer: its configuration, hidden states, and logits.
+// What every language model offers to the engine and the trainer: its configuration, hidden states, and
+// logits.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -22,14 +23,14 @@ struct KeyValueShape {
 
 // What all architectures share; what only one has stays in its own file.
 struct ModelConfig {
-  std::string architecture;              // the registry's name: "llama", "qwen3", ...
-  std::int64_t vocab_size = 0;           // V
-  std::int64_t hidden_size = 0;          // C
-  std::int64_t intermediate_size = 0;    // F
+  std::string architecture;            // the registry's name: "llama", "qwen3", ...
+  std::int64_t vocab_size = 0;         // V
+  std::int64_t hidden_size = 0;        // C
+  std::int64_t intermediate_size = 0;  // F
   std::int64_t num_hidden_layers = 0;
   std::int64_t num_attention_heads = 0;  // H
   std::int64_t max_position_embeddings = 0;
-  std::vector<KeyValueShape> layers;     // [num_hidden_layers]
+  std::vector<KeyValueShape> layers;  // [num_hidden_layers]
 };
 
 class Model {
@@ -47,15 +48,16 @@ class Model {
   virtual std::size_t parameter_bytes() const = 0;
 };
 
-// Makes the model that source.architecture() names. Error unsupported: an architecture or configuration value nobody
-// registered, by name; bad_input: a tensor that is missing or has another shape than the configuration says.
+// Makes the model that source.architecture() names. Error unsupported: an architecture or configuration value
+// nobody registered, by name; bad_input: a tensor that is missing or has another shape than the configuration
+// says.
 std::unique_ptr<Model> create_model(const WeightSource& source);
 
 // Every name the registry knows, for help texts and the test that each has golden values.
 struct ArchitectureNames {
-  std::string name;                        // "llama"
-  std::vector<std::string> hugging_face;   // "LlamaForCausalLM", ...
-  std::vector<std::string> gguf;           // "llama"
+  std::string name;                       // "llama"
+  std::vector<std::string> hugging_face;  // "LlamaForCausalLM", ...
+  std::vector<std::string> gguf;          // "llama"
 };
 std::vector<ArchitectureNames> registered_architectures();
 

@@ -1,4 +1,5 @@
-// Softmax attention over a ragged batch: on a paged cache (serving), and on the batch's own keys (training, tests).
+// Softmax attention over a ragged batch: on a paged cache (serving), and on the batch's own keys (training,
+// tests).
 #pragma once
 #include <cstdint>
 
@@ -14,11 +15,12 @@ struct AttentionParameters {
 };
 
 // Puts k and v [T, K, D] f32 into the slots batch.slot_mapping names, rounding to the cache's dtype.
-void write_key_values(const Tensor& k, const Tensor& v, const RaggedBatch& batch, const KeyValueCacheLayer& cache);
+void write_key_values(const Tensor& k, const Tensor& v, const RaggedBatch& batch,
+                      const KeyValueCacheLayer& cache);
 
-// Causal grouped-query attention of q [T, H, D] f32 on the cache → [T, H, D] f32; key/value head = query head / (H/K).
-// Online softmax, accumulated in float32; a token's result depends on its own sequence's keys alone, bit for bit, not
-// on how the prompt was chunked, what else is in the batch, or threads.
+// Causal grouped-query attention of q [T, H, D] f32 on the cache → [T, H, D] f32; key/value head = query head
+// / (H/K). Online softmax, accumulated in float32; a token's result depends on its own sequence's keys alone,
+// bit for bit, not on how the prompt was chunked, what else is in the batch, or threads.
 Tensor paged_attention(const Tensor& q, const RaggedBatch& batch, const KeyValueCacheLayer& cache,
                        const AttentionParameters& parameters);
 

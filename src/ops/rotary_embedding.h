@@ -11,9 +11,10 @@ namespace tessera::ops {
 enum class RotaryLayout { half, interleaved };
 
 // Rotates the first R = 2 * inverse_frequencies.size() elements of each head of x [T, heads, D] f32, R <= D.
-// Angle of pair i at position p: p * inverse_frequencies[i]; cosine and sine are multiplied by `magnitude` (YaRN's
-// attention factor; 1 otherwise).
+// Angle of pair i at position p: p * inverse_frequencies[i]; cosine and sine are multiplied by `magnitude`
+// (YaRN's attention factor; 1 otherwise).
 void rotary_embedding(Tensor& x, std::span<const std::int32_t> positions,
-                      std::span<const float> inverse_frequencies, RotaryLayout layout, float magnitude = 1.0F);
+                      std::span<const float> inverse_frequencies, RotaryLayout layout,
+                      float magnitude = 1.0F);
 
 }  // namespace tessera::ops

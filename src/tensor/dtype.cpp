@@ -11,7 +11,8 @@
 namespace tessera {
 namespace {
 
-// Block layouts: GGUF specification (ggml block formats). d, m: f16 scale and minimum; qh: fifth bits; qs: nibbles.
+// Block layouts: GGUF specification (ggml block formats). d, m: f16 scale and minimum; qh: fifth bits; qs:
+// nibbles.
 constexpr std::array<DTypeTraits, kDTypeCount> kTraits{{
     {"F32", 1, 4, false},
     {"F16", 1, 2, false},
@@ -52,8 +53,8 @@ std::optional<DType> dtype_from_name(std::string_view name) {
 std::size_t row_bytes(DType dtype, std::int64_t elements) {
   const DTypeTraits& t = traits(dtype);
   if (elements < 0 || elements % t.block_elements != 0) {
-    fail(ErrorKind::bad_input, "{} needs rows of a multiple of {} elements, found {}", t.name, t.block_elements,
-         elements);
+    fail(ErrorKind::bad_input, "{} needs rows of a multiple of {} elements, found {}", t.name,
+         t.block_elements, elements);
   }
   const CheckedSize blocks(static_cast<std::uint64_t>(elements / t.block_elements), "row size");
   return (blocks * t.block_bytes).value();

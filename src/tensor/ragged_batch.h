@@ -1,5 +1,5 @@
-// Several sequences in one forward pass: their new tokens laid end to end, and where each one's keys and values go.
-// Plain data that the engine (or the trainer) fills and ops read; no room owns a global batch.
+// Several sequences in one forward pass: their new tokens laid end to end, and where each one's keys and
+// values go. Plain data that the engine (or the trainer) fills and ops read; no room owns a global batch.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -9,14 +9,18 @@
 
 namespace tessera {
 
-// T: new tokens of all sequences together; N: sequences. The spans are borrowed for the duration of one forward.
+// T: new tokens of all sequences together; N: sequences. The spans are borrowed for the duration of one
+// forward.
 struct RaggedBatch {
-  std::span<const TokenId> tokens;              // [T]
-  std::span<const std::int32_t> positions;      // [T] position of each token in its own sequence
-  std::span<const std::int32_t> query_start;    // [N + 1] sequence n owns tokens [query_start[n], query_start[n+1])
-  std::span<const std::int32_t> context_length; // [N] keys visible to the last token of n, its own included
-  std::span<const std::int32_t> slot_mapping;   // [T] block * block_size + offset where the token's K and V are kept
-  std::span<const std::int32_t> block_tables;   // [N, blocks_per_sequence] physical blocks of each sequence in order
+  std::span<const TokenId> tokens;          // [T]
+  std::span<const std::int32_t> positions;  // [T] position of each token in its own sequence
+  std::span<const std::int32_t>
+      query_start;  // [N + 1] sequence n owns tokens [query_start[n], query_start[n+1])
+  std::span<const std::int32_t> context_length;  // [N] keys visible to the last token of n, its own included
+  std::span<const std::int32_t>
+      slot_mapping;  // [T] block * block_size + offset where the token's K and V are kept
+  std::span<const std::int32_t>
+      block_tables;  // [N, blocks_per_sequence] physical blocks of each sequence in order
   std::int32_t blocks_per_sequence = 0;
 
   std::int64_t token_count() const { return static_cast<std::int64_t>(tokens.size()); }

@@ -12,10 +12,12 @@ Shape::Shape(std::initializer_list<std::int64_t> dimensions)
 
 Shape::Shape(std::span<const std::int64_t> dimensions) {
   if (dimensions.size() > kMaximumRank) {
-    fail(ErrorKind::bad_input, "shape: expected at most {} dimensions, found {}", kMaximumRank, dimensions.size());
+    fail(ErrorKind::bad_input, "shape: expected at most {} dimensions, found {}", kMaximumRank,
+         dimensions.size());
   }
   CheckedSize product(1, "shape");
-  for (const std::int64_t dimension : dimensions) product = product * CheckedSize::from_signed(dimension, "shape");
+  for (const std::int64_t dimension : dimensions)
+    product = product * CheckedSize::from_signed(dimension, "shape");
   (void)product.as_dimension();
   std::copy(dimensions.begin(), dimensions.end(), dimensions_.begin());
   rank_ = static_cast<int>(dimensions.size());
@@ -41,8 +43,6 @@ std::string Shape::to_string() const {
   return text + "]";
 }
 
-bool operator==(const Shape& a, const Shape& b) {
-  return std::ranges::equal(a.dimensions(), b.dimensions());
-}
+bool operator==(const Shape& a, const Shape& b) { return std::ranges::equal(a.dimensions(), b.dimensions()); }
 
 }  // namespace tessera

@@ -21,7 +21,9 @@ class Shape {
   // Negative indices count from the end, as in Python. Error internal when out of range.
   std::int64_t operator[](int index) const;
   std::int64_t elements() const;
-  std::span<const std::int64_t> dimensions() const { return {dimensions_.data(), static_cast<std::size_t>(rank_)}; }
+  std::span<const std::int64_t> dimensions() const {
+    return {dimensions_.data(), static_cast<std::size_t>(rank_)};
+  }
   std::string to_string() const;  // "[4, 8]"
   friend bool operator==(const Shape& a, const Shape& b);
 

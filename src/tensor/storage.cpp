@@ -18,7 +18,8 @@ std::shared_ptr<Storage> Storage::allocate(std::size_t bytes) {
   return storage;
 }
 
-std::shared_ptr<Storage> Storage::borrow(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
+std::shared_ptr<Storage> Storage::borrow(std::span<const std::byte> bytes,
+                                         std::shared_ptr<const void> owner) {
   std::shared_ptr<Storage> storage(new Storage());  // NOLINT: the constructor is private
   storage->data_ = const_cast<std::byte*>(bytes.data());
   storage->size_ = bytes.size();

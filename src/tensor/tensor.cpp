@@ -35,12 +35,13 @@ Tensor Tensor::from_values(const Shape& shape, std::span<const float> values) {
   return result;
 }
 
-Tensor Tensor::view(std::shared_ptr<Storage> storage, std::size_t byte_offset, const Shape& shape, DType dtype) {
+Tensor Tensor::view(std::shared_ptr<Storage> storage, std::size_t byte_offset, const Shape& shape,
+                    DType dtype) {
   const std::size_t bytes = tensor_bytes(shape, dtype);
   const std::size_t available = storage->bytes().size();
   if (byte_offset > available || bytes > available - byte_offset) {
-    fail(ErrorKind::bad_input, "tensor {} {}: expected {} bytes at byte {}, found {} bytes in all", name(dtype),
-         shape.to_string(), bytes, byte_offset, available);
+    fail(ErrorKind::bad_input, "tensor {} {}: expected {} bytes at byte {}, found {} bytes in all",
+         name(dtype), shape.to_string(), bytes, byte_offset, available);
   }
   Tensor result;
   result.storage_ = std::move(storage);
@@ -53,7 +54,8 @@ Tensor Tensor::view(std::shared_ptr<Storage> storage, std::size_t byte_offset, c
 
 Tensor Tensor::reshape(const Shape& shape) const {
   if (shape.elements() != elements()) {
-    fail(ErrorKind::internal, "reshape: {} has other elements than {}", shape_.to_string(), shape.to_string());
+    fail(ErrorKind::internal, "reshape: {} has other elements than {}", shape_.to_string(),
+         shape.to_string());
   }
   return view(storage_, byte_offset_, shape, dtype_);
 }

@@ -17,8 +17,10 @@ class Tensor {
   static Tensor empty(const Shape& shape, DType dtype = DType::f32);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
   static Tensor from_values(const Shape& shape, std::span<const float> values);
-  // A window of `storage`. Error bad_input when it does not fit, or rows are no multiple of the dtype's block.
-  static Tensor view(std::shared_ptr<Storage> storage, std::size_t byte_offset, const Shape& shape, DType dtype);
+  // A window of `storage`. Error bad_input when it does not fit, or rows are no multiple of the dtype's
+  // block.
+  static Tensor view(std::shared_ptr<Storage> storage, std::size_t byte_offset, const Shape& shape,
+                     DType dtype);
 
   bool defined() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }
@@ -32,7 +34,8 @@ class Tensor {
 
   const std::byte* raw() const { return storage_->bytes().data() + byte_offset_; }
   std::byte* mutable_raw() { return storage_->mutable_bytes().data() + byte_offset_; }
-  // Elements as T (float, std::uint16_t for f16/bf16, std::int32_t, ...). Error internal when the sizes differ.
+  // Elements as T (float, std::uint16_t for f16/bf16, std::int32_t, ...). Error internal when the sizes
+  // differ.
   template <typename T>
   std::span<const T> as() const {
     check_element_size(sizeof(T));

@@ -1,5 +1,5 @@
-// Where a model's tensors and configuration come from: a safetensors folder, a GGUF file, a checkpoint, or fresh
-// random values. models/ asks a WeightSource and never learns which.
+// Where a model's tensors and configuration come from: a safetensors folder, a GGUF file, a checkpoint, or
+// fresh random values. models/ asks a WeightSource and never learns which.
 #pragma once
 #include <string>
 #include <string_view>
@@ -40,7 +40,8 @@ class WeightSource {
   virtual const std::string& origin() const = 0;
 };
 
-// The tensor `name`, which must have exactly `shape`; Error bad_input names file, tensor, offset, expected and found.
+// The tensor `name`, which must have exactly `shape`; Error bad_input names file, tensor, offset, expected
+// and found.
 Tensor load_expecting(const WeightSource& source, std::string_view name, const Shape& shape);
 
 }  // namespace tessera

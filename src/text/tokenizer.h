@@ -19,8 +19,8 @@ struct TextRange {
 };
 
 struct EncodeOptions {
-  bool add_special_tokens = true;       // what the model's post-processor adds: BOS, EOS
-  bool parse_special = false;           // text such as <|im_start|> becomes its control token
+  bool add_special_tokens = true;  // what the model's post-processor adds: BOS, EOS
+  bool parse_special = false;      // text such as <|im_start|> becomes its control token
   // With parse_special: here, a control token's text stays text (what a user typed inside a chat template).
   std::span<const TextRange> literal_ranges;
 };
@@ -31,12 +31,13 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // `text` should be UTF-8; invalid bytes are handled as the model's own tokenizer would after U+FFFD replacement.
-  // Linear time, constant stack.
+  // `text` should be UTF-8; invalid bytes are handled as the model's own tokenizer would after U+FFFD
+  // replacement. Linear time, constant stack.
   virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
   // Whole-sequence decode. With skip_special, control tokens give nothing.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special = false) const = 0;
-  // The bytes token `id` adds in the middle of a text (possibly part of a character). Error bad_input: no such id.
+  // The bytes token `id` adds in the middle of a text (possibly part of a character). Error bad_input: no
+  // such id.
   virtual std::string token_bytes(TokenId id) const = 0;
   // The vocabulary's own spelling ("Ġthe", "▁the", "<0x0A>").
   virtual std::string_view token_text(TokenId id) const = 0;
@@ -57,8 +58,8 @@ std::unique_ptr<Tokenizer> load_tokenizer_json(const std::string& path, const st
 // From the vocabulary inside a GGUF file (tokenizer.ggml.*). `metadata` must outlive the tokenizer.
 std::unique_ptr<Tokenizer> load_gguf_tokenizer(const Metadata& metadata);
 
-// Turns ids into text one at a time and never emits part of a UTF-8 character: bytes of an unfinished one are kept
-// back until it is whole, or given out as U+FFFD by finish().
+// Turns ids into text one at a time and never emits part of a UTF-8 character: bytes of an unfinished one are
+// kept back until it is whole, or given out as U+FFFD by finish().
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);

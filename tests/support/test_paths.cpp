@@ -23,7 +23,8 @@ std::optional<fs::path> shared_dir() {
 std::optional<fs::path> default_model() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
-  fs::path base = cache != nullptr && *cache != '\0' ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache";
+  fs::path base = cache != nullptr && *cache != '\0' ? fs::path(cache)
+                                                     : fs::path(home != nullptr ? home : "/") / ".cache";
   fs::path model = base / "tessera" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
   if (fs::is_regular_file(model)) return model;
   return std::nullopt;

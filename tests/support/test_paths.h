@@ -6,10 +6,11 @@
 
 namespace tessera::testing {
 
-std::filesystem::path source_dir();                       // the checkout
-std::filesystem::path golden_dir();                       // tests/golden
-std::string tessera_binary();                             // the built program
-// ../shared beside the checkout (or $TESSERA_SHARED); nullopt when absent: then GTEST_SKIP() with that reason.
+std::filesystem::path source_dir();  // the checkout
+std::filesystem::path golden_dir();  // tests/golden
+std::string tessera_binary();        // the built program
+// ../shared beside the checkout (or $TESSERA_SHARED); nullopt when absent: then GTEST_SKIP() with that
+// reason.
 std::optional<std::filesystem::path> shared_dir();
 // The default model if set-up has fetched it; nullopt otherwise.
 std::optional<std::filesystem::path> default_model();

@@ -1,5 +1,5 @@
-// The contract that every attention mechanism keeps: models hand it q, k, v of one layer and get the mixed values
-// back. Who keeps keys and values, and where, is the mechanism's business; modules own no cache.
+// The contract that every attention mechanism keeps: models hand it q, k, v of one layer and get the mixed
+// values back. Who keeps keys and values, and where, is the mechanism's business; modules own no cache.
 #pragma once
 #include "ops/attention.h"
 #include "tensor/ragged_batch.h"
@@ -12,8 +12,8 @@ class AttentionMechanism {
   virtual ~AttentionMechanism() = default;
 
   // q [T, H, D], k and v [T, K, D] f32, already rotated; layer counts from 0 → [T, H, D] f32.
-  virtual Tensor attend(int layer, const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
-                        const ops::AttentionParameters& parameters) = 0;
+  virtual Tensor attend(int layer, const Tensor& q, const Tensor& k, const Tensor& v,
+                        const RaggedBatch& batch, const ops::AttentionParameters& parameters) = 0;
 };
 
 }  // namespace tessera::nn

@@ -1,4 +1,5 @@
-// Attention of each sequence on its own tokens, without a cache: training, and the plain reference for the rest.
+// Attention of each sequence on its own tokens, without a cache: training, and the plain reference for the
+// rest.
 #pragma once
 #include "nn/attention/attention_mechanism.h"
 

@@ -2,8 +2,8 @@
 
 namespace tessera::nn {
 
-Tensor PagedAttention::attend(int layer, const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
-                              const ops::AttentionParameters& parameters) {
+Tensor PagedAttention::attend(int layer, const Tensor& q, const Tensor& k, const Tensor& v,
+                              const RaggedBatch& batch, const ops::AttentionParameters& parameters) {
   const KeyValueCacheLayer& cache = layers_[static_cast<std::size_t>(layer)];
   ops::write_key_values(k, v, batch, cache);
   return ops::paged_attention(q, batch, cache, parameters);

@@ -1,4 +1,5 @@
-// Attention on the engine's paged cache (Kwon et al. 2023): writes the new keys and values, then attends to all.
+// Attention on the engine's paged cache (Kwon et al. 2023): writes the new keys and values, then attends to
+// all.
 #pragma once
 #include <span>
 

@@ -11,9 +11,7 @@ namespace {
 
 constexpr std::uint64_t kMaximum = std::numeric_limits<std::uint64_t>::max();
 
-TEST(CheckedSize, AddsMultipliesAndSubtracts) {
-  EXPECT_EQ((CheckedSize(3) * 4 + 5 - 7).value(), 10U);
-}
+TEST(CheckedSize, AddsMultipliesAndSubtracts) { EXPECT_EQ((CheckedSize(3) * 4 + 5 - 7).value(), 10U); }
 
 TEST(CheckedSize, RejectsWhatWouldWrap) {
   EXPECT_THROW(CheckedSize(kMaximum) + 1, Error);
