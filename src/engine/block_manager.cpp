@@ -1,0 +1,119 @@
+#include "engine/block_manager.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+
+namespace tessera::engine {
+
+BlockManager::BlockManager(std::int64_t num_blocks, std::int64_t block_size) : block_size_(block_size) {
+  if (num_blocks < 1 || block_size < 1) {
+    fail(ErrorKind::bad_usage,
+         "key/value cache: expected at least one block of at least one token, found {} x {}", num_blocks,
+         block_size);
+  }
+  constexpr std::int64_t kMostSlots = std::numeric_limits<std::int32_t>::max();
+  if (num_blocks > kMostSlots / block_size) {
+    fail(ErrorKind::bad_usage, "key/value cache: {} blocks of {} tokens are more than {} slots", num_blocks,
+         block_size, kMostSlots);
+  }
+  reference_counts_.resize(static_cast<std::size_t>(num_blocks), 0);
+  free_.reserve(static_cast<std::size_t>(num_blocks));
+  for (std::int64_t block = num_blocks - 1; block >= 0; --block) free_.push_back(static_cast<BlockId>(block));
+}
+
+BlockId BlockManager::allocate() {
+  if (free_.empty()) fail(ErrorKind::limit, "key/value cache: all {} blocks are in use", num_blocks());
+  const BlockId block = free_.back();
+  free_.pop_back();
+  reference_counts_[static_cast<std::size_t>(block)] = 1;
+  return block;
+}
+
+void BlockManager::retain(BlockId block) {
+  auto& count = reference_counts_[static_cast<std::size_t>(block)];
+  if (count < 1)
+    fail(ErrorKind::internal, "key/value cache: block {} is retained although it is free", block);
+  ++count;
+}
+
+void BlockManager::release(BlockId block) {
+  auto& count = reference_counts_[static_cast<std::size_t>(block)];
+  if (count < 1)
+    fail(ErrorKind::internal, "key/value cache: block {} is released although it is free", block);
+  if (--count == 0) free_.push_back(block);
+}
+
+BlockTable::BlockTable(BlockTable&& other) noexcept
+    : manager_(other.manager_),
+      blocks_(std::exchange(other.blocks_, {})),
+      length_(std::exchange(other.length_, 0)) {}
+
+BlockTable& BlockTable::operator=(BlockTable&& other) noexcept {
+  if (this != &other) {
+    clear();
+    manager_ = other.manager_;
+    blocks_ = std::exchange(other.blocks_, {});
+    length_ = std::exchange(other.length_, 0);
+  }
+  return *this;
+}
+
+BlockTable BlockTable::fork() const {
+  BlockTable copy(*manager_);
+  copy.blocks_.reserve(blocks_.size());
+  for (const BlockId block : blocks_) {
+    manager_->retain(block);
+    copy.blocks_.push_back(block);
+  }
+  copy.length_ = length_;
+  return copy;
+}
+
+std::int64_t BlockTable::blocks_needed(std::int64_t count) const {
+  if (count <= 0) return 0;
+  const std::int64_t size = block_size();
+  const std::int64_t wanted = (length_ + count + size - 1) / size;
+  const bool copy_last = length_ % size != 0 && manager_->reference_count(blocks_.back()) > 1;
+  return wanted - static_cast<std::int64_t>(blocks_.size()) + (copy_last ? 1 : 0);
+}
+
+void BlockTable::append(std::int64_t count, std::vector<BlockCopy>& copies) {
+  if (count <= 0) return;
+  const std::int64_t needed = blocks_needed(count);
+  if (needed > manager_->free_blocks()) {
+    fail(ErrorKind::limit, "key/value cache: {} more tokens need {} blocks, {} of {} are free", count, needed,
+         manager_->free_blocks(), manager_->num_blocks());
+  }
+  if (length_ % block_size() != 0 && manager_->reference_count(blocks_.back()) > 1) {
+    const BlockId own = manager_->allocate();
+    copies.push_back({blocks_.back(), own});
+    manager_->release(blocks_.back());
+    blocks_.back() = own;
+  }
+  length_ += count;
+  while (static_cast<std::int64_t>(blocks_.size()) * block_size() < length_)
+    blocks_.push_back(manager_->allocate());
+}
+
+void BlockTable::truncate(std::int64_t length) {
+  if (length < 0 || length > length_) {
+    fail(ErrorKind::internal, "block table: cannot truncate {} tokens to {}", length_, length);
+  }
+  const auto keep = static_cast<std::size_t>((length + block_size() - 1) / block_size());
+  while (blocks_.size() > keep) {
+    manager_->release(blocks_.back());
+    blocks_.pop_back();
+  }
+  length_ = length;
+}
+
+std::int32_t BlockTable::slot(std::int64_t position) const {
+  const std::int64_t size = block_size();
+  const auto block = static_cast<std::int64_t>(blocks_[static_cast<std::size_t>(position / size)]);
+  return static_cast<std::int32_t>(block * size + position % size);
+}
+
+}  // namespace tessera::engine

@@ -1,0 +1,77 @@
+// Fixed-size blocks of the key/value cache: who holds which, shared by reference count, copied on write
+// (PagedAttention, Kwon et al. 2023). Numbers only; the memory is key_value_cache's.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tessera::engine {
+
+using BlockId = std::int32_t;
+
+// The content of block `from` must be copied to block `to` before anything is written to `to`.
+struct BlockCopy {
+  BlockId from = 0;
+  BlockId to = 0;
+  friend bool operator==(const BlockCopy&, const BlockCopy&) = default;
+};
+
+class BlockManager {
+ public:
+  // Error bad_usage unless both are positive and every slot number (block * block_size + offset) fits in
+  // int32.
+  BlockManager(std::int64_t num_blocks, std::int64_t block_size);
+
+  std::int64_t num_blocks() const { return static_cast<std::int64_t>(reference_counts_.size()); }
+  std::int64_t block_size() const { return block_size_; }
+  std::int64_t free_blocks() const { return static_cast<std::int64_t>(free_.size()); }
+  std::int32_t reference_count(BlockId block) const {
+    return reference_counts_[static_cast<std::size_t>(block)];
+  }
+
+  // A block with one reference. Error limit when none is free.
+  BlockId allocate();
+  void retain(BlockId block);
+  // Back to the free list with the last reference. Error internal: the block is free already.
+  void release(BlockId block);
+
+ private:
+  std::int64_t block_size_;
+  std::vector<std::int32_t> reference_counts_;
+  std::vector<BlockId> free_;  // used from the back, so that a short chat keeps touching the same memory
+};
+
+// The blocks of one sequence in order; holds one reference to each and gives it back when it goes.
+class BlockTable {
+ public:
+  explicit BlockTable(BlockManager& manager) : manager_(&manager) {}
+  ~BlockTable() { clear(); }
+  BlockTable(BlockTable&& other) noexcept;
+  BlockTable& operator=(BlockTable&& other) noexcept;
+  BlockTable(const BlockTable&) = delete;
+  BlockTable& operator=(const BlockTable&) = delete;
+
+  std::span<const BlockId> blocks() const { return blocks_; }
+  std::int64_t length() const { return length_; }  // tokens
+  std::int64_t block_size() const { return manager_->block_size(); }
+
+  // The same tokens for another sequence: all blocks shared, nothing copied.
+  BlockTable fork() const;
+  // Free blocks that append(count) would take, the copy of a shared last block included.
+  std::int64_t blocks_needed(std::int64_t count) const;
+  // Room for `count` more tokens. When the last block is part full and shared it is replaced by a new one,
+  // and the copy to make is added to `copies`. Error limit when blocks are short; then nothing has changed.
+  void append(std::int64_t count, std::vector<BlockCopy>& copies);
+  // Forgets tokens from `length` on: rollback. Error internal when length is above length().
+  void truncate(std::int64_t length);
+  void clear() { truncate(0); }
+  // Where the keys and values of the token at `position` are: block * block_size + offset.
+  std::int32_t slot(std::int64_t position) const;
+
+ private:
+  BlockManager* manager_;
+  std::vector<BlockId> blocks_;
+  std::int64_t length_ = 0;
+};
+
+}  // namespace tessera::engine

@@ -1,0 +1,50 @@
+// The memory of the paged key/value cache, all layers; modules are handed views of it and own none.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/block_manager.h"
+#include "models/model.h"
+#include "tensor/ragged_batch.h"
+#include "tensor/storage.h"
+
+namespace tessera::engine {
+
+struct KeyValueCacheOptions {
+  std::int64_t tokens = 0;  // to make room for, rounded up to whole blocks
+  std::int64_t block_size = 16;
+  DType dtype = DType::f16;  // f32, f16 or bf16
+};
+
+// Bytes that one token takes in all layers together.
+std::uint64_t key_value_bytes_per_token(std::span<const models::KeyValueShape> layers, DType dtype);
+
+class KeyValueCache {
+ public:
+  // Address space only: the operating system gives the pages when they are first written, so a large cache
+  // starts as quickly as a small one. Error limit "needs N GB, M available"; bad_usage: a dtype or size that
+  // cannot be.
+  KeyValueCache(std::span<const models::KeyValueShape> layers, const KeyValueCacheOptions& options);
+
+  std::span<const KeyValueCacheLayer> layers() const { return layers_; }
+  BlockManager& block_manager() { return block_manager_; }
+  const BlockManager& block_manager() const { return block_manager_; }
+  std::int64_t token_capacity() const { return block_manager_.num_blocks() * block_manager_.block_size(); }
+  std::uint64_t bytes() const { return bytes_; }
+  DType dtype() const { return dtype_; }
+
+  // Copies whole blocks, all layers, in the order given.
+  void copy_blocks(std::span<const BlockCopy> copies);
+
+ private:
+  BlockManager block_manager_;
+  DType dtype_;
+  std::uint64_t bytes_ = 0;
+  std::vector<std::shared_ptr<Storage>> storages_;  // keys and values of one layer each
+  std::vector<KeyValueCacheLayer> layers_;
+};
+
+}  // namespace tessera::engine

@@ -1,0 +1,56 @@
+// From sequences to logits: lays the tokens to compute of several sequences into one ragged batch, runs the
+// model on the paged cache, and projects only the rows whose logits are wanted.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/key_value_cache.h"
+#include "engine/sequence.h"
+#include "models/model.h"
+#include "nn/attention/paged_attention.h"
+#include "tensor/tensor.h"
+
+namespace tessera::engine {
+
+// What one sequence does in a step: its next `tokens` uncached tokens; logits of the last `logit_rows` of
+// them.
+struct SequenceStep {
+  Sequence* sequence = nullptr;
+  std::int64_t tokens = 0;
+  std::int64_t logit_rows = 0;
+};
+
+class ModelRunner {
+ public:
+  // Both must outlive the runner.
+  ModelRunner(const models::Model& model, KeyValueCache& cache);
+
+  // Runs one batch → logits [R, V] f32, R = sum of logit_rows in the order of `steps`; undefined tensor when
+  // R is 0. Afterwards the tokens count as cached. Error limit when the cache has too few free blocks
+  // (nothing has changed then); internal when a step asks for more tokens than its sequence has.
+  Tensor run(std::span<const SequenceStep> steps);
+
+  std::int64_t block_size() const { return cache_->block_manager().block_size(); }
+
+ private:
+  void lay_out(std::span<const SequenceStep> steps);
+  void release_appended(std::span<const SequenceStep> steps);
+
+  const models::Model* model_;
+  KeyValueCache* cache_;
+  nn::PagedAttention attention_;
+  // The batch's arrays, kept between steps so that decoding allocates nothing here.
+  std::vector<TokenId> tokens_;
+  std::vector<std::int32_t> positions_;
+  std::vector<std::int32_t> query_start_;
+  std::vector<std::int32_t> context_length_;
+  std::vector<std::int32_t> slot_mapping_;
+  std::vector<std::int32_t> block_tables_;
+  std::int32_t blocks_per_sequence_ = 0;
+  std::vector<std::int32_t> logit_rows_;
+  std::vector<BlockCopy> copies_;
+};
+
+}  // namespace tessera::engine
