@@ -26,14 +26,86 @@ struct LinearArguments {
 };
 using LinearKernel = void (*)(const LinearArguments&);
 
-// Widens `count` elements (whole blocks) to float32.
+// Widens `count` elements (whole blocks) to float32. The element by element value is exact: every ISA gives
+// the same bits as kernels/ref.
 using DequantizeKernel = void (*)(const std::byte* source, float* target, std::int64_t count);
+// Rounds `count` float32 values to f32, f16 or bf16, to nearest even.
+using NarrowKernel = void (*)(const float* source, std::byte* target, std::int64_t count);
 
+// One row: y = x / sqrt(mean(x²) + epsilon) * (weight + weight_offset). x and y may be the same row.
+using RmsNormKernel = void (*)(const float* x, const float* weight, float* y, std::int64_t count,
+                               float epsilon, float weight_offset);
+// One row: y = (x - mean) / sqrt(variance + epsilon) * weight + bias (bias may be null).
+using LayerNormKernel = void (*)(const float* x, const float* weight, const float* bias, float* y,
+                                 std::int64_t count, float epsilon);
+
+// Indices of KernelTable::activate and ::gated_activation, in the order of ops::Activation.
+enum class ActivationKind : std::uint8_t { silu, gelu, gelu_tanh, relu };
+inline constexpr std::size_t kActivationCount = 4;
+using ActivationKernel = void (*)(const float* x, float* y, std::int64_t count);
+// y = activation(gate) * up.
+using GatedActivationKernel = void (*)(const float* gate, const float* up, float* y, std::int64_t count);
+
+// One head, in place: with c = cosines[i], s = sines[i], the pair (a, b) becomes (a c - b s, b c + a s).
+// The pairs are (x[i], x[i + pairs]) for rotary_half and (x[2i], x[2i + 1]) for rotary_interleaved.
+using RotaryKernel = void (*)(float* x, const float* cosines, const float* sines, std::int64_t pairs);
+
+using AddKernel = void (*)(const float* a, const float* b, float* y, std::int64_t count);
+using ScaleKernel = void (*)(float* x, float factor, std::int64_t count);
+using SoftcapKernel = void (*)(float* x, float cap, std::int64_t count);  // x = cap * tanh(x / cap)
+// One row, in place: x = exp(x - max(x)) / sum.
+using SoftmaxKernel = void (*)(float* x, std::int64_t count);
+
+// The query heads of one sequence's tokens that share one key/value head, on the paged cache.
+// Row (t, g) is query head g of the group at token t; it sees the keys at indices (window rule) ...
+// first_position + t. A row's result depends on nothing but its query and the keys it sees.
+struct AttentionArguments {
+  const float* query = nullptr;   // row (t, g) at query + t * token_stride + g * head_dim
+  float* output = nullptr;        // likewise
+  std::int64_t token_stride = 0;  // elements from one token to the next, of query and of output
+  std::int64_t tokens = 0;
+  std::int64_t group_size = 0;      // query heads that share the key/value head
+  std::int64_t head_dim = 0;        // D
+  std::int64_t first_position = 0;  // cache index of token 0's own key
+  const std::byte* keys = nullptr;  // this head's keys in block 0
+  const std::byte* values = nullptr;
+  DType dtype = DType::f32;                   // of keys and values: f32, f16 or bf16
+  const std::int32_t* block_table = nullptr;  // physical block of each block_size keys
+  std::int64_t block_size = 0;
+  std::int64_t block_stride = 0;  // elements from one physical block to the next
+  float scale = 1.0F;
+  std::int64_t sliding_window = 0;  // 0: all
+  float logit_softcap = 0.0F;       // 0: none
+};
+using AttentionKernel = void (*)(const AttentionArguments&);
+
+// Reads every byte of [data, data + bytes) and returns a checksum, as fast as memory gives it.
+using ReadKernel = std::uint64_t (*)(const std::byte* data, std::size_t bytes);
+// Does `rounds` rounds of independent fused multiply-adds; returns a value that depends on all of them.
+using MultiplyAddKernel = float (*)(std::int64_t rounds);
+
+// Place for what is to come: weights repacked at load (tiles for AMX, interleaved rows) get their own
+// DType-indexed arrays here, `pack` and `linear_packed`, beside `linear`; ops/linear then asks for the packed
+// form first.
 struct KernelTable {
   Isa isa = Isa::scalar;
   std::array<LinearKernel, kDTypeCount> linear{};          // by weight dtype; null where there is none
-  std::array<DequantizeKernel, kDTypeCount> dequantize{};  // by dtype
-  // The rest of the table (norms, activations, rotary embedding, attention, ...) is declared here too.
+  std::array<DequantizeKernel, kDTypeCount> dequantize{};  // by dtype; null for integers
+  std::array<NarrowKernel, kDTypeCount> narrow{};          // by target dtype: f32, f16, bf16
+  std::array<ActivationKernel, kActivationCount> activate{};
+  std::array<GatedActivationKernel, kActivationCount> gated_activation{};
+  RmsNormKernel rms_norm = nullptr;
+  LayerNormKernel layer_norm = nullptr;
+  RotaryKernel rotary_half = nullptr;
+  RotaryKernel rotary_interleaved = nullptr;
+  AddKernel add = nullptr;
+  ScaleKernel scale = nullptr;
+  SoftcapKernel softcap = nullptr;
+  SoftmaxKernel softmax = nullptr;
+  AttentionKernel attention = nullptr;
+  ReadKernel read = nullptr;
+  MultiplyAddKernel multiply_add = nullptr;
+  std::int64_t flops_per_round = 0;  // of multiply_add
 };
 
 // The table of one ISA. Error bad_usage when this CPU lacks it.

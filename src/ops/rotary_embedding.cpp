@@ -1,0 +1,56 @@
+#include "ops/rotary_embedding.h"
+
+#include <cmath>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
+#include "ops/check.h"
+#include "ops/grain.h"
+
+namespace tessera::ops {
+namespace {
+
+// cosines[pairs], sines[pairs] of one position. The angle is rounded to float32 before the cosine, as PyTorch
+// does it: at position 10^4 that rounding is larger than all others together, so it belongs to the
+// definition.
+void fill_angles(std::int32_t position, std::span<const float> inverse_frequencies, float magnitude,
+                 std::span<float> cosines, std::span<float> sines) {
+  for (std::size_t i = 0; i < inverse_frequencies.size(); ++i) {
+    const float angle = static_cast<float>(position) * inverse_frequencies[i];
+    cosines[i] = std::cos(angle) * magnitude;
+    sines[i] = std::sin(angle) * magnitude;
+  }
+}
+
+}  // namespace
+
+void rotary_embedding(Tensor& x, std::span<const std::int32_t> positions,
+                      std::span<const float> inverse_frequencies, RotaryLayout layout, float magnitude) {
+  expect_f32(x, "rotary_embedding: x");
+  expect_rank(x, 3, "rotary_embedding: x");
+  expect_dim(x, 0, static_cast<std::int64_t>(positions.size()), "rotary_embedding: x");
+  const auto pairs = static_cast<std::int64_t>(inverse_frequencies.size());
+  const std::int64_t heads = x.dim(1);
+  const std::int64_t head_dim = x.dim(2);
+  if (2 * pairs > head_dim) {
+    fail(ErrorKind::internal, "rotary_embedding: {} rotated elements in heads of {}", 2 * pairs, head_dim);
+  }
+  const auto& table = kernels::active();
+  const auto kernel = layout == RotaryLayout::half ? table.rotary_half : table.rotary_interleaved;
+  float* values = x.as_mutable<float>().data();
+  thread_pool().parallel_for(
+      x.dim(0), row_grain(heads * head_dim), [&](std::int64_t begin, std::int64_t end) {
+        std::vector<float> cosines(inverse_frequencies.size());
+        std::vector<float> sines(inverse_frequencies.size());
+        for (std::int64_t t = begin; t < end; ++t) {
+          fill_angles(positions[static_cast<std::size_t>(t)], inverse_frequencies, magnitude, cosines, sines);
+          for (std::int64_t h = 0; h < heads; ++h) {
+            kernel(values + (t * heads + h) * head_dim, cosines.data(), sines.data(), pairs);
+          }
+        }
+      });
+}
+
+}  // namespace tessera::ops
