@@ -1,3 +1,5 @@
+#include "cli/commands.h"
+
 #include <array>
 
 #include "cli/command.h"
@@ -7,7 +9,9 @@ namespace tessera::cli {
 // One line a command; each is defined in the file of its name.
 
 std::span<const Command> commands() {
-  static constexpr std::array<Command, 0> kCommands{};
+  static constexpr std::array kCommands = {
+      Command{"help", "explain the commands, or one of them", define_help},
+  };
   return kCommands;
 }
 

@@ -1,0 +1,12 @@
+// How each command adds its flags; each is in the file of its name.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace tessera::cli {
+
+void define_help(CLI::App& app);
+
+}  // namespace tessera::cli
