@@ -48,10 +48,18 @@ class Model {
   virtual std::size_t parameter_bytes() const = 0;
 };
 
-// Makes the model that source.architecture() names. Error unsupported: an architecture or configuration value
-// nobody registered, by name; bad_input: a tensor that is missing or has another shape than the configuration
-// says.
-std::unique_ptr<Model> create_model(const WeightSource& source);
+// What the caller may decide about a model beyond what its files say.
+struct ModelOptions {
+  // The longest sequence the caller means to run; 0: no more than the model was first trained on. Only
+  // longrope (Phi-3) looks at it: its frequencies differ for short and long contexts, and mixing them within
+  // one sequence spoils it. config().max_position_embeddings says what the chosen ones can serve.
+  std::int64_t context_size = 0;
+};
+
+// Makes the model that source.architecture() names; the model keeps what it needs of `source`'s memory alive.
+// Error unsupported: an architecture or configuration value nobody registered, or a tensor the model has no
+// use for, by name; bad_input: a tensor that is missing or has another shape than the configuration says.
+std::unique_ptr<Model> create_model(const WeightSource& source, const ModelOptions& options = {});
 
 // Every name the registry knows, for help texts and the test that each has golden values.
 struct ArchitectureNames {

@@ -1,0 +1,56 @@
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+#include "models/architecture.h"
+
+// One line an architecture: the function of its file that describes it.
+#define TESSERA_ARCHITECTURES(X) \
+  X(llama)                       \
+  X(mistral)                     \
+  X(smollm3)                     \
+  X(qwen2)                       \
+  X(qwen3)                       \
+  X(phi3)                        \
+  X(gemma2)                      \
+  X(gemma3)                      \
+  X(gpt2)                        \
+  X(plain_transformer)
+
+namespace tessera::models {
+
+#define TESSERA_DECLARE(name) Architecture name();
+TESSERA_ARCHITECTURES(TESSERA_DECLARE)
+#undef TESSERA_DECLARE
+
+namespace {
+
+std::vector<Architecture> architectures() {
+#define TESSERA_CALL(name) name(),
+  return {TESSERA_ARCHITECTURES(TESSERA_CALL)};
+#undef TESSERA_CALL
+}
+
+}  // namespace
+
+std::unique_ptr<Model> create_model(const WeightSource& source, const ModelOptions& options) {
+  const bool gguf = source.naming() == NamingScheme::gguf;
+  std::string known;
+  for (const Architecture& architecture : architectures()) {
+    const std::vector<std::string>& names = gguf ? architecture.names.gguf : architecture.names.hugging_face;
+    if (std::find(names.begin(), names.end(), source.architecture()) != names.end()) {
+      return architecture.create(source, options);
+    }
+    for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+  }
+  fail(ErrorKind::unsupported, "{}: expected an architecture of {}, found '{}'", source.origin(), known,
+       printable(source.architecture()));
+}
+
+std::vector<ArchitectureNames> registered_architectures() {
+  std::vector<ArchitectureNames> names;
+  for (Architecture& architecture : architectures()) names.push_back(std::move(architecture.names));
+  return names;
+}
+
+}  // namespace tessera::models

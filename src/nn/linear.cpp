@@ -1,0 +1,26 @@
+#include "nn/linear.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "ops/linear.h"
+
+namespace tessera::nn {
+
+Linear::Linear(Tensor weight, Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {
+  if (!weight_.defined() || weight_.rank() != 2) {
+    fail(ErrorKind::internal, "Linear: expected a weight [out, in], found {}", weight_.shape().to_string());
+  }
+  if (bias_.defined() && (bias_.dtype() != DType::f32 || !(bias_.shape() == Shape{weight_.dim(0)}))) {
+    fail(ErrorKind::internal, "Linear: expected an F32 bias [{}], found {} {}", weight_.dim(0),
+         name(bias_.dtype()), bias_.shape().to_string());
+  }
+}
+
+Tensor Linear::operator()(const Tensor& x) const { return ops::linear(x, weight_, bias_); }
+
+Linear Linear::outputs(std::int64_t begin, std::int64_t end) const {
+  return Linear(weight_.rows(begin, end), bias_.defined() ? bias_.rows(begin, end) : Tensor{});
+}
+
+}  // namespace tessera::nn
