@@ -17,9 +17,9 @@ struct Message {
 };
 
 struct AnswerOptions {
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   std::int64_t max_new_tokens = -1;
-  std::vector<std::string> stop;
+  std::vector<std::string> stop = {};
 };
 
 struct ConversationStats {
@@ -73,13 +73,28 @@ class Conversation {
     std::string text;
     std::vector<TokenId> tokens;
   };
-  Prompt render() const;
+  // A place where text and tokens of sequence_ meet: after so many messages, so many bytes are so many
+  // tokens.
+  struct Anchor {
+    std::size_t messages = 0;
+    std::size_t text_bytes = 0;
+    std::int64_t tokens = 0;
+    bool exact = true;  // the tokens spell exactly the text
+  };
+  text::RenderedPrompt render(bool add_generation_prompt) const;
+  Prompt make_prompt() const;
+  std::vector<TokenId> encode(const text::RenderedPrompt& rendered, std::size_t from) const;
+  std::vector<Anchor> agreeing_anchors(const Prompt& prompt) const;
+  void keep_answer(const Prompt& prompt, const GenerationResult& result);
+  bool spells_its_text(const GenerationResult& result) const;
   void truncate_to(std::size_t message_count);
+  void truncate_to_rendered();
 
   Generator* generator_;
   Sequence sequence_;
   std::vector<Message> messages_;
   std::string sequence_text_;  // what the tokens of sequence_ spell, control tokens included
+  std::vector<Anchor> anchors_;
   ConversationStats totals_;
 };
 

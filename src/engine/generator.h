@@ -43,6 +43,10 @@ class Generator {
   Tensor prefill(Sequence& sequence, const CancelFlag* cancel = nullptr,
                  const ProgressSink& on_progress = {});
 
+  // Ids that may be sampled: those that both the model and the tokenizer know.
+  std::int64_t vocabulary_size() const;
+  bool ends_generation(TokenId token) const;
+
  private:
   std::shared_ptr<const LoadedModel> loaded_;
   std::int64_t context_size_;

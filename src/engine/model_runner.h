@@ -35,8 +35,9 @@ class ModelRunner {
   std::int64_t block_size() const { return cache_->block_manager().block_size(); }
 
  private:
+  void check(std::span<const SequenceStep> steps) const;
+  static std::vector<std::int64_t> cached_lengths(std::span<const SequenceStep> steps);
   void lay_out(std::span<const SequenceStep> steps);
-  void release_appended(std::span<const SequenceStep> steps);
 
   const models::Model* model_;
   KeyValueCache* cache_;

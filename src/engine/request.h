@@ -15,10 +15,10 @@
 namespace tessera::engine {
 
 struct Request {
-  std::vector<TokenId> prompt;  // at least one token
-  SamplingOptions sampling;
-  std::int64_t max_new_tokens = -1;  // -1: until the context is full
-  std::vector<std::string> stop;     // strings that end the text; not part of it
+  std::vector<TokenId> prompt = {};  // at least one token
+  SamplingOptions sampling = {};
+  std::int64_t max_new_tokens = -1;    // -1: until the context is full
+  std::vector<std::string> stop = {};  // strings that end the text; not part of it
   bool ignore_end_of_generation = false;
 };
 

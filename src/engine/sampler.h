@@ -23,7 +23,7 @@ struct SamplingOptions {
   float frequency_penalty = 0.0F;    // [-100, 100]; subtracted for each time a token was generated (OpenAI)
   std::int64_t penalty_window = -1;  // the last tokens that penalties look at; -1: all; 0: none
   std::uint64_t seed = 0;
-  std::vector<std::pair<TokenId, float>> logit_bias;  // added to the logits first; -infinity forbids
+  std::vector<std::pair<TokenId, float>> logit_bias = {};  // added to the logits first; -infinity forbids
   std::int64_t logprobs = -1;  // -1: none; K: log probabilities of the chosen and of the K best tokens
 };
 
@@ -39,8 +39,8 @@ struct TokenLogprob {
 
 struct SampledToken {
   TokenId token = 0;
-  float logprob = 0;              // filled when logprobs >= 0
-  std::vector<TokenLogprob> top;  // the K best, best first
+  float logprob = 0;                   // filled when logprobs >= 0
+  std::vector<TokenLogprob> top = {};  // the K best, best first
 };
 
 // xoshiro256** (Blackman & Vigna 2018), seeded by splitmix64: 64 bits a call, the same everywhere.
@@ -73,29 +73,36 @@ class Sampler {
 
  private:
   struct Candidate {
-    TokenId token;
-    float logit;
-    double probability;
+    TokenId token = 0;
+    double logit = 0;  // later: (logit - best) / temperature
+    double probability = 0;
   };
-  bool plain_greedy() const;
-  void apply_penalties(std::span<const float> logits, std::span<const TokenId> history,
-                       std::int64_t generated);
-  void collect_candidates();
-  void keep_top_k();
+  // The logits after bias and penalties, in Hugging Face's order: bias, repetition; then presence and
+  // frequency.
+  std::span<const float> adjusted(std::span<const float> logits, std::span<const TokenId> history,
+                                  std::int64_t generated);
+  bool adjusts_logits() const;
+  void penalize_repetition(std::span<const TokenId> history);
+  void penalize_presence(std::span<const TokenId> history);
+  void clear_counts(std::span<const TokenId> history);
+  static TokenId most_probable(std::span<const float> logits);
+  // Temperature, top-k, top-p, min-p, typical, each on what the one before left, renormalised: Hugging Face's
+  // order. One difference: of tokens that tie at the border of top-k exactly k stay, the lowest ids.
+  void filter(std::span<const float> logits);
+  void collect_candidates(std::span<const float> logits);
+  void normalize();
   void keep_top_p();
   void keep_min_p();
   void keep_typical();
-  void normalize();
-  void sort_first(std::size_t count);
+  TokenId draw();
   void add_logprobs(std::span<const float> logits, SampledToken& sampled) const;
 
   SamplingOptions options_;
   std::int64_t vocabulary_size_;
   RandomBits random_;
-  std::vector<float> logits_;         // [V] after penalties
+  std::vector<float> logits_;         // [V] after bias and penalties
   std::vector<std::int32_t> counts_;  // [V] scratch, zero between calls
   std::vector<Candidate> candidates_;
-  std::size_t sorted_ = 0;  // that many at the front are in order
 };
 
 }  // namespace tessera::engine

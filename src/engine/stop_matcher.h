@@ -18,7 +18,7 @@ class StopMatcher {
   std::string push(std::string_view text);
   // The text ends here: what was held back.
   std::string finish();
-  // The stop string that was found; of several that begin at one place, the longest.
+  // The stop string that was complete first, reading byte by byte; of several that end together, the longest.
   const std::optional<std::string>& matched() const { return matched_; }
 
  private:

@@ -1,0 +1,100 @@
+#include "engine/model_runner.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "ops/elementwise.h"
+
+namespace tessera::engine {
+
+ModelRunner::ModelRunner(const models::Model& model, KeyValueCache& cache)
+    : model_(&model), cache_(&cache), attention_(cache.layers()) {}
+
+Tensor ModelRunner::run(std::span<const SequenceStep> steps) {
+  check(steps);
+  const std::vector<std::int64_t> lengths_before = cached_lengths(steps);
+  try {
+    lay_out(steps);
+    cache_->copy_blocks(copies_);
+    RaggedBatch batch;
+    batch.tokens = tokens_;
+    batch.positions = positions_;
+    batch.query_start = query_start_;
+    batch.context_length = context_length_;
+    batch.slot_mapping = slot_mapping_;
+    batch.block_tables = block_tables_;
+    batch.blocks_per_sequence = blocks_per_sequence_;
+    const Tensor hidden = model_->forward(batch, attention_);  // [T, C]
+    if (logit_rows_.empty()) return {};
+    const auto rows = static_cast<std::int64_t>(logit_rows_.size());
+    const bool contiguous = logit_rows_.back() - logit_rows_.front() + 1 == rows;
+    return model_->logits(contiguous ? hidden.rows(logit_rows_.front(), logit_rows_.back() + 1)
+                                     : ops::gather_rows(hidden, logit_rows_));  // [R, V]
+  } catch (...) {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      BlockTable& table = steps[i].sequence->table();
+      table.truncate(std::min(table.length(), lengths_before[i]));
+    }
+    throw;
+  }
+}
+
+void ModelRunner::check(std::span<const SequenceStep> steps) const {
+  std::int64_t needed = 0;
+  for (const SequenceStep& step : steps) {
+    const std::int64_t uncached = step.sequence->length() - step.sequence->cached();
+    if (step.tokens < 1 || step.tokens > uncached || step.logit_rows < 0 || step.logit_rows > step.tokens) {
+      fail(ErrorKind::internal,
+           "model runner: a step of {} tokens with {} rows of logits on a sequence with {} uncached",
+           step.tokens, step.logit_rows, uncached);
+    }
+    needed += step.sequence->table().blocks_needed(step.tokens);
+  }
+  const BlockManager& manager = cache_->block_manager();
+  if (needed > manager.free_blocks()) {
+    fail(ErrorKind::limit, "key/value cache: this step needs {} blocks of {} tokens, {} of {} are free",
+         needed, manager.block_size(), manager.free_blocks(), manager.num_blocks());
+  }
+}
+
+std::vector<std::int64_t> ModelRunner::cached_lengths(std::span<const SequenceStep> steps) {
+  std::vector<std::int64_t> lengths;
+  lengths.reserve(steps.size());
+  for (const SequenceStep& step : steps) lengths.push_back(step.sequence->cached());
+  return lengths;
+}
+
+void ModelRunner::lay_out(std::span<const SequenceStep> steps) {
+  for (auto* column :
+       {&positions_, &query_start_, &context_length_, &slot_mapping_, &block_tables_, &logit_rows_}) {
+    column->clear();
+  }
+  tokens_.clear();
+  copies_.clear();
+  query_start_.push_back(0);
+  std::size_t widest = 0;
+  for (const SequenceStep& step : steps) {
+    Sequence& sequence = *step.sequence;
+    const std::int64_t begin = sequence.cached();
+    const std::int64_t end = begin + step.tokens;
+    sequence.table().append(step.tokens, copies_);
+    for (std::int64_t position = begin; position < end; ++position) {
+      tokens_.push_back(sequence.tokens()[static_cast<std::size_t>(position)]);
+      positions_.push_back(static_cast<std::int32_t>(position));
+      slot_mapping_.push_back(sequence.table().slot(position));
+      if (position >= end - step.logit_rows)
+        logit_rows_.push_back(static_cast<std::int32_t>(tokens_.size() - 1));
+    }
+    query_start_.push_back(static_cast<std::int32_t>(tokens_.size()));
+    context_length_.push_back(static_cast<std::int32_t>(end));
+    widest = std::max(widest, sequence.table().blocks().size());
+  }
+  blocks_per_sequence_ = static_cast<std::int32_t>(widest);
+  block_tables_.resize(widest * steps.size(), 0);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    std::ranges::copy(steps[i].sequence->table().blocks(),
+                      block_tables_.begin() + static_cast<std::ptrdiff_t>(i * widest));
+  }
+}
+
+}  // namespace tessera::engine
