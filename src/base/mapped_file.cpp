@@ -5,15 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 
 namespace tessera {
 namespace {
 
-// Closes the descriptor when the scope ends; the mapping outlives it.
+// Closes the descriptor when the scope ends, unless it is handed on.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int fd) : fd_(fd) {}
@@ -23,6 +25,7 @@ class FileDescriptor {
     if (fd_ >= 0) ::close(fd_);
   }
   int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -41,7 +44,7 @@ std::size_t regular_file_size(int fd, const std::string& path) {
 }  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
-  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) fail(ErrorKind::io, "{}: cannot open: {}", path, std::strerror(errno));
   const std::size_t size = regular_file_size(fd.get(), path);
   std::shared_ptr<MappedFile> file(new MappedFile());  // NOLINT: the constructor is private
@@ -53,6 +56,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   }
   file->bytes_ = {static_cast<const std::byte*>(address), size};
   file->mapped_ = true;
+  file->fd_ = fd.release();
   return file;
 }
 
@@ -66,6 +70,16 @@ std::shared_ptr<const MappedFile> MappedFile::from_bytes(std::string name, std::
 
 MappedFile::~MappedFile() {
   if (mapped_) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void MappedFile::check_not_shrunk() const {
+  if (fd_ < 0) return;
+  const std::size_t size = regular_file_size(fd_, path_);
+  if (size < bytes_.size()) {
+    fail(ErrorKind::io, "{}: expected {} bytes as when it was opened, found {}: another program made the file shorter",
+         path_, bytes_.size(), size);
+  }
 }
 
 void MappedFile::will_need(std::size_t offset, std::size_t length) const {

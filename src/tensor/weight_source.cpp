@@ -4,6 +4,11 @@
 
 namespace tessera {
 
+const std::vector<UnsupportedTensor>& WeightSource::unsupported_tensors() const {
+  static const std::vector<UnsupportedTensor> kNone;
+  return kNone;
+}
+
 Tensor load_expecting(const WeightSource& source, std::string_view name, const Shape& shape) {
   const TensorInfo* info = source.find(name);
   if (info == nullptr) {

@@ -22,6 +22,16 @@ struct TensorInfo {
   std::size_t bytes = 0;
 };
 
+// A tensor that lies properly in its file but has a type this build cannot run ("F8_E4M3", "IQ2_XXS").
+struct UnsupportedTensor {
+  std::string name;
+  std::string type;
+  Shape shape;
+  std::string file;
+  std::uint64_t offset = 0;
+  std::size_t bytes = 0;
+};
+
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
@@ -30,9 +40,11 @@ class WeightSource {
   // "LlamaForCausalLM" (config.json's architectures[0]) or "llama" (general.architecture).
   virtual std::string_view architecture() const = 0;
   virtual const Metadata& metadata() const = 0;
-  // All tensors, in file order.
+  // All tensors that can be loaded, in file order.
   virtual const std::vector<TensorInfo>& tensors() const = 0;
-  // nullptr when there is none of that name.
+  // Those that cannot, by name. They do no harm until somebody asks for one.
+  virtual const std::vector<UnsupportedTensor>& unsupported_tensors() const;
+  // nullptr when there is none of that name; Error unsupported when there is one whose type cannot be run.
   virtual const TensorInfo* find(std::string_view name) const = 0;
   // The tensor, mapped without copying. Error bad_input when it is missing.
   virtual Tensor load(std::string_view name) const = 0;
