@@ -41,8 +41,8 @@ class GgufReader {
     sort_and_check_overlap(tensors);
     std::string architecture(metadata_.require_string(kGgufArchitectureKey));
     return std::make_shared<MappedWeights>(
-        MappedWeights::Description{NamingScheme::gguf, file_->path(), std::move(architecture),
-                                   std::move(metadata_)},
+        MappedWeights::Description{
+            NamingScheme::gguf, file_->path(), std::move(architecture), std::move(metadata_), {}},
         std::vector{file_}, std::move(tensors));
   }
 

@@ -91,14 +91,17 @@ std::shared_ptr<const WeightSource> open_files(const std::vector<std::string>& p
   std::string architecture = architecture_of(config);
   std::vector<std::shared_ptr<const MappedFile>> files;
   std::vector<FoundTensor> tensors;
+  // When tensors are tied, transformers stores one and notes {"dropped name": "kept name"} in __metadata__.
+  std::map<std::string, std::string, std::less<>> aliases;
   for (const std::string& path : paths) {
     files.push_back(MappedFile::open(path));
     SafetensorsHeader header = read_safetensors_header(*files.back(), files.size() - 1);
     std::ranges::move(header.tensors, std::back_inserter(tensors));
+    aliases.merge(header.metadata);
   }
   return std::make_shared<MappedWeights>(
       MappedWeights::Description{NamingScheme::hugging_face, origin, std::move(architecture),
-                                 std::move(config)},
+                                 std::move(config), std::move(aliases)},
       std::move(files), std::move(tensors));
 }
 

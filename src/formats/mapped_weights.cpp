@@ -81,6 +81,9 @@ const TensorInfo* MappedWeights::find(std::string_view name) const {
     fail(ErrorKind::unsupported, "{}: tensor '{}' at byte {}: expected a type this build can run, found {}",
          unsupported->file, printable(name), unsupported->offset, unsupported->type);
   }
+  const auto alias = description_.aliases.find(name);
+  if (alias != description_.aliases.end() && !description_.aliases.contains(alias->second))
+    return find(alias->second);
   return nullptr;
 }
 

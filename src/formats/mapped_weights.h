@@ -1,5 +1,6 @@
 // The WeightSource of every format that is mapped from files: a table of tensors, each a window of one file.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ class MappedWeights : public WeightSource {
     std::string origin;
     std::string architecture;
     Metadata metadata;
+    // Other names of tensors (dropped → kept): tied weights are stored once.
+    std::map<std::string, std::string, std::less<>> aliases;
   };
   // Error bad_input: two tensors of one name.
   MappedWeights(Description description, std::vector<std::shared_ptr<const MappedFile>> files,
@@ -36,7 +39,8 @@ class MappedWeights : public WeightSource {
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   const std::vector<UnsupportedTensor>& unsupported_tensors() const override { return unsupported_; }
   const std::string& origin() const override { return description_.origin; }
-  // Error unsupported when the tensor is there with a type that cannot be run: it must not pass for absent.
+  // Also by alias. Error unsupported when the tensor is there with a type that cannot be run: it must not
+  // pass for absent.
   const TensorInfo* find(std::string_view name) const override;
   // Maps without copying, except for a tensor that does not begin at a multiple of its element size
   // (safetensors allows that), which is copied. Error io when the file has been made shorter since it was

@@ -15,8 +15,8 @@ inline constexpr std::uint64_t kSafetensorsHeaderLimit =
     100'000'000;  // bytes, as the reference reader has it
 
 struct SafetensorsHeader {
-  std::vector<FoundTensor> tensors;             // by offset
-  std::map<std::string, std::string> metadata;  // __metadata__
+  std::vector<FoundTensor> tensors;                          // by offset
+  std::map<std::string, std::string, std::less<>> metadata;  // __metadata__
 };
 
 // Checks the whole header as the specification asks: every name once, known dtypes, offsets that agree with
