@@ -1,0 +1,29 @@
+// The flags of every command that runs a model, and opening it.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/generator.h"
+
+namespace CLI {
+class App;
+}
+
+namespace tessera::cli {
+
+struct ModelFlags {
+  std::string model;              // empty: the default model
+  int threads = 0;                // 0: every usable CPU
+  std::int64_t context_size = 0;  // 0: the model's, at most engine::kDefaultContextLimit
+  std::string cache_type = "f16";
+};
+
+// -m/--model, -t/--threads, -c/--ctx-size, --cache-type.
+void add_model_flags(CLI::App& app, ModelFlags& flags);
+
+// Sets the thread count and opens what the flags name (hub::resolve_model). Error bad_usage for flags out of
+// range.
+std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags);
+
+}  // namespace tessera::cli
