@@ -3,17 +3,72 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/cpu/isa/isa.h"
 #include "kernels/ref/ref.h"
 
 namespace tessera::kernels {
+namespace {
+
+const KernelTable& scalar_table() {
+  static const KernelTable table = ref::make_table();
+  return table;
+}
+
+#if defined(__x86_64__)
+const KernelTable& avx2_table() {
+  static const KernelTable table = [] {
+    KernelTable made = ref::make_table();
+    made.isa = Isa::avx2;
+    avx2::fill_linear(made);
+    avx2::fill_k_quants(made);
+    avx2::fill_elementwise(made);
+    avx2::fill_attention(made);
+    return made;
+  }();
+  return table;
+}
+
+KernelTable make_avx512_table(Isa isa) {
+  KernelTable made = ref::make_table();
+  made.isa = isa;
+  avx512::fill_linear(made);
+  avx512::fill_k_quants(made);
+  avx512::fill_elementwise(made);
+  avx512::fill_attention(made);
+  return made;
+}
+
+const KernelTable& avx512_table() {
+  static const KernelTable table = make_avx512_table(Isa::avx512);
+  return table;
+}
+
+// Until there are tile kernels, a CPU with AMX runs the AVX-512 ones.
+const KernelTable& amx_table() {
+  static const KernelTable table = make_avx512_table(Isa::amx);
+  return table;
+}
+#endif
+
+}  // namespace
 
 const KernelTable& table(Isa isa) {
   const auto& isas = available_isas();
   if (std::find(isas.begin(), isas.end(), isa) == isas.end()) {
     fail(ErrorKind::bad_usage, "this CPU lacks {}", isa_name(isa));
   }
-  static const KernelTable scalar = ref::make_table();
-  return scalar;
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::avx2:
+      return avx2_table();
+    case Isa::avx512:
+      return avx512_table();
+    case Isa::amx:
+      return amx_table();
+#endif
+    default:
+      return scalar_table();
+  }
 }
 
 const KernelTable& active() {

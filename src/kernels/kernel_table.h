@@ -1,7 +1,6 @@
 // Every kernel of one instruction set, as function pointers; ops/ calls through the active table. A new ISA
 // or a faster kernel replaces an entry; what it computes is specified by kernels/ref.
 #pragma once
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -87,13 +86,14 @@ using MultiplyAddKernel = float (*)(std::int64_t rounds);
 // Place for what is to come: weights repacked at load (tiles for AMX, interleaved rows) get their own
 // DType-indexed arrays here, `pack` and `linear_packed`, beside `linear`; ops/linear then asks for the packed
 // form first.
+// Plain arrays, because per-ISA translation units write to them and must not instantiate library templates.
 struct KernelTable {
   Isa isa = Isa::scalar;
-  std::array<LinearKernel, kDTypeCount> linear{};          // by weight dtype; null where there is none
-  std::array<DequantizeKernel, kDTypeCount> dequantize{};  // by dtype; null for integers
-  std::array<NarrowKernel, kDTypeCount> narrow{};          // by target dtype: f32, f16, bf16
-  std::array<ActivationKernel, kActivationCount> activate{};
-  std::array<GatedActivationKernel, kActivationCount> gated_activation{};
+  LinearKernel linear[kDTypeCount] = {};          // by weight dtype; null where there is none
+  DequantizeKernel dequantize[kDTypeCount] = {};  // by dtype; null for integers
+  NarrowKernel narrow[kDTypeCount] = {};          // by target dtype: f32, f16, bf16
+  ActivationKernel activate[kActivationCount] = {};
+  GatedActivationKernel gated_activation[kActivationCount] = {};
   RmsNormKernel rms_norm = nullptr;
   LayerNormKernel layer_norm = nullptr;
   RotaryKernel rotary_half = nullptr;

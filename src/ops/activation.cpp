@@ -34,7 +34,7 @@ Activation activation_from_name(std::string_view name) {
 Tensor activate(const Tensor& x, Activation activation) {
   expect_f32(x, "activate: x");
   Tensor y = Tensor::empty(x.shape());
-  const auto kernel = kernels::active().activate.at(static_cast<std::size_t>(activation));
+  const auto kernel = kernels::active().activate[static_cast<std::size_t>(activation)];
   const float* source = x.as<float>().data();
   float* target = y.as_mutable<float>().data();
   thread_pool().parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
@@ -48,7 +48,7 @@ Tensor gated_activation(const Tensor& gate, const Tensor& up, Activation activat
   expect_f32(up, "gated_activation: up");
   expect_shape(up, gate.shape(), "gated_activation: up");
   Tensor y = Tensor::empty(gate.shape());
-  const auto kernel = kernels::active().gated_activation.at(static_cast<std::size_t>(activation));
+  const auto kernel = kernels::active().gated_activation[static_cast<std::size_t>(activation)];
   const float* gates = gate.as<float>().data();
   const float* ups = up.as<float>().data();
   float* target = y.as_mutable<float>().data();
@@ -64,7 +64,7 @@ Tensor gated_activation(const Tensor& gate_up, Activation activation) {
   const std::int64_t width = gate_up.dim(1) / 2;
   expect_dim(gate_up, 1, 2 * width, "gated_activation: gate_up");
   Tensor y = Tensor::empty({gate_up.dim(0), width});
-  const auto kernel = kernels::active().gated_activation.at(static_cast<std::size_t>(activation));
+  const auto kernel = kernels::active().gated_activation[static_cast<std::size_t>(activation)];
   const float* source = gate_up.as<float>().data();
   float* target = y.as_mutable<float>().data();
   thread_pool().parallel_for(gate_up.dim(0), row_grain(width), [&](std::int64_t begin, std::int64_t end) {

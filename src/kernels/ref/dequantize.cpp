@@ -1,7 +1,7 @@
 // Plain types and the 32-element blocks of GGUF (ggml's block formats). A nibble byte j holds element j in
 // its low half and element j + 16 in its high half. The products are rounded in the order written, d * q
 // before the sum with m, which is what the format's other readers do; so all of them give the same bits.
-#include <algorithm>
+#include <array>
 
 #include "kernels/ref/block_fields.h"
 #include "kernels/ref/ref.h"

@@ -13,11 +13,12 @@ float silu(float x) { return static_cast<float>(double{x} / (1.0 + std::exp(-dou
 // x Φ(x) (Hendrycks & Gimpel 2016)
 float gelu(float x) { return static_cast<float>(0.5 * double{x} * std::erfc(-double{x} / std::sqrt(2.0))); }
 
-// The same paper's approximation, 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))
+// The same paper's approximation, 0.5 x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³), written as x / (1 + exp(-2u))
+// so that 1 + tanh u does not cancel where tanh u nears -1.
 float gelu_tanh(float x) {
   constexpr double kSqrtTwoOverPi = 0.79788456080286535588;
   const double inner = kSqrtTwoOverPi * (double{x} + 0.044715 * double{x} * x * x);
-  return static_cast<float>(0.5 * double{x} * (1.0 + std::tanh(inner)));
+  return static_cast<float>(double{x} / (1.0 + std::exp(-2.0 * inner)));
 }
 
 float relu(float x) { return x < 0.0F ? 0.0F : x; }  // NaN stays NaN
@@ -105,12 +106,15 @@ void softmax(float* x, std::int64_t count) {
   }
 }
 
-std::array<ActivationKernel, kActivationCount> activation_kernels() {
-  return {activate<silu>, activate<gelu>, activate<gelu_tanh>, activate<relu>};
-}
-
-std::array<GatedActivationKernel, kActivationCount> gated_activation_kernels() {
-  return {gated<silu>, gated<gelu>, gated<gelu_tanh>, gated<relu>};
+void fill_activations(KernelTable& table) {
+  const auto set = [&](ActivationKind kind, ActivationKernel plain, GatedActivationKernel gate) {
+    table.activate[static_cast<std::size_t>(kind)] = plain;
+    table.gated_activation[static_cast<std::size_t>(kind)] = gate;
+  };
+  set(ActivationKind::silu, activate<silu>, gated<silu>);
+  set(ActivationKind::gelu, activate<gelu>, gated<gelu>);
+  set(ActivationKind::gelu_tanh, activate<gelu_tanh>, gated<gelu_tanh>);
+  set(ActivationKind::relu, activate<relu>, gated<relu>);
 }
 
 }  // namespace tessera::kernels::ref

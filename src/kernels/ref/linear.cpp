@@ -27,10 +27,9 @@ void linear(const LinearArguments& arguments) {
 
 }  // namespace
 
-std::array<LinearKernel, kDTypeCount> linear_kernels() {
-  std::array<LinearKernel, kDTypeCount> kernels{};
+void fill_linear(KernelTable& table) {
   const auto set = [&](DType dtype, LinearKernel kernel) {
-    kernels[static_cast<std::size_t>(dtype)] = kernel;
+    table.linear[static_cast<std::size_t>(dtype)] = kernel;
   };
   set(DType::f32, linear<DType::f32, dequantize_f32>);
   set(DType::f16, linear<DType::f16, dequantize_f16>);
@@ -46,7 +45,6 @@ std::array<LinearKernel, kDTypeCount> linear_kernels() {
   set(DType::q5_k, linear<DType::q5_k, dequantize_q5_k>);
   set(DType::q6_k, linear<DType::q6_k, dequantize_q6_k>);
   set(DType::iq4_nl, linear<DType::iq4_nl, dequantize_iq4_nl>);
-  return kernels;
 }
 
 }  // namespace tessera::kernels::ref

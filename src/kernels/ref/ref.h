@@ -41,9 +41,8 @@ std::uint64_t read(const std::byte* data, std::size_t bytes);
 float multiply_add(std::int64_t rounds);
 
 // The linear kernels by weight dtype, and the activations by kind.
-std::array<LinearKernel, kDTypeCount> linear_kernels();
-std::array<ActivationKernel, kActivationCount> activation_kernels();
-std::array<GatedActivationKernel, kActivationCount> gated_activation_kernels();
+void fill_linear(KernelTable& table);
+void fill_activations(KernelTable& table);
 
 // All of the above as Isa::scalar; every other ISA starts from it and replaces what it has faster.
 KernelTable make_table();

@@ -1,4 +1,5 @@
 // The scalar table, and the two kernels that measure a machine instead of computing anything for a model.
+#include <array>
 #include <cstring>
 
 #include "kernels/ref/ref.h"
@@ -36,7 +37,8 @@ float multiply_add(std::int64_t rounds) {
 KernelTable make_table() {
   KernelTable table;
   table.isa = Isa::scalar;
-  table.linear = linear_kernels();
+  fill_linear(table);
+  fill_activations(table);
   const auto set = [&](DType dtype, DequantizeKernel kernel) {
     table.dequantize[static_cast<std::size_t>(dtype)] = kernel;
   };
@@ -57,8 +59,6 @@ KernelTable make_table() {
   table.narrow[static_cast<std::size_t>(DType::f32)] = narrow_f32;
   table.narrow[static_cast<std::size_t>(DType::f16)] = narrow_f16;
   table.narrow[static_cast<std::size_t>(DType::bf16)] = narrow_bf16;
-  table.activate = activation_kernels();
-  table.gated_activation = gated_activation_kernels();
   table.rms_norm = rms_norm;
   table.layer_norm = layer_norm;
   table.rotary_half = rotary_half;
