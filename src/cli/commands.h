@@ -8,5 +8,7 @@ class App;
 namespace tessera::cli {
 
 void define_help(CLI::App& app);
+void define_models(CLI::App& app);
+void define_pull(CLI::App& app);
 
 }  // namespace tessera::cli

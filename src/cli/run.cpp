@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -86,10 +87,22 @@ void add_verbose_flag(CLI::App& app) {
       ->envname("TESSERA_VERBOSE");
 }
 
+// The arguments, last first, as CLI11 takes them; with the field's two-letter flags spelt the way it can
+// read.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  for (std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument == "-hf") argument = "--hf";
+  }
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
 int parse_and_run(CLI::App& app, int argc, char** argv) {
   try {
     add_config_file(app);
-    app.parse(argc, argv);
+    app.parse(arguments_of(argc, argv));
     return 0;
   } catch (const CLI::ParseError& error) {
     return report_usage(app, error);
