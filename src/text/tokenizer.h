@@ -39,6 +39,8 @@ class Tokenizer {
   // The bytes token `id` adds in the middle of a text (possibly part of a character). Error bad_input: no
   // such id.
   virtual std::string token_bytes(TokenId id) const = 0;
+  // The bytes it adds as the first token of a text: some tokenizers drop a leading space there.
+  virtual std::string first_token_bytes(TokenId id) const { return token_bytes(id); }
   // The vocabulary's own spelling ("Ġthe", "▁the", "<0x0A>").
   virtual std::string_view token_text(TokenId id) const = 0;
   virtual std::optional<TokenId> find_token(std::string_view text) const = 0;
@@ -62,15 +64,16 @@ std::unique_ptr<Tokenizer> load_gguf_tokenizer(const Metadata& metadata);
 // kept back until it is whole, or given out as U+FFFD by finish().
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
-  // `id`s that precede what will be pushed (the prompt), so that leading-space rules hold.
+  // By default the ids continue a text (a prompt), so their leading space is kept. With `at_text_start` they
+  // are a whole text: what push() and finish() give, put together, is decode() of them.
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true, bool at_text_start = false);
   std::string push(TokenId id);
   std::string finish();
 
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  bool first_ = true;
+  bool first_;
   std::string pending_;
 };
 

@@ -1,0 +1,23 @@
+// The part of a tokenizer that turns words into ids. BPE and SentencePiece's score-driven BPE are here;
+// Unigram and WordPiece will be further implementations beside them.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/tokenizer.h"
+
+namespace tessera::text {
+
+class TokenModel {
+ public:
+  virtual ~TokenModel() = default;
+  // Appends the ids of `words`, the pieces of `text` that the pre-tokenizer made: valid UTF-8, or raw bytes
+  // when the model is byte-level. O(n log n) time in the longest word, constant stack, no allocation a word.
+  virtual void append_tokens(std::string_view text, std::span<const TextRange> words,
+                             std::vector<TokenId>& output) const = 0;
+  virtual std::string description() const = 0;
+};
+
+}  // namespace tessera::text

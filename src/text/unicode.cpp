@@ -1,0 +1,276 @@
+#include "text/unicode.h"
+
+#include <simdjson.h>
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "base/error.h"
+
+namespace tessera::text {
+namespace {
+
+constexpr std::uint32_t kCategoryRuns[] = {
+#include "text/unicode_categories.inc"
+};
+
+constexpr std::uint32_t kCategoryMask = 0x1f;
+constexpr std::uint32_t kNewerBit = 0x80;
+
+std::uint32_t category_run(CodePoint code_point) {
+  const std::uint32_t key = code_point << 8 | 0xffU;
+  const std::uint32_t* after = std::upper_bound(std::begin(kCategoryRuns), std::end(kCategoryRuns), key);
+  return *(after - 1);
+}
+
+constexpr std::uint8_t bits_of(Category category) {
+  switch (category) {
+    case Category::Lu:
+    case Category::Lt:
+      return character::kUpper;
+    case Category::Ll:
+      return character::kLower;
+    case Category::Lm:
+    case Category::Lo:
+      return character::kOtherLetter;
+    case Category::Mn:
+    case Category::Mc:
+    case Category::Me:
+      return character::kMark;
+    case Category::Nd:
+    case Category::Nl:
+    case Category::No:
+      return character::kNumber;
+    case Category::Zs:
+    case Category::Zl:
+    case Category::Zp:
+      return character::kWhiteSpace;
+    default:
+      return category >= Category::Pc && category <= Category::Po ? character::kPunctuation : std::uint8_t{0};
+  }
+}
+
+// One byte a code point up to the last letter (U+323AF); what lies above is looked up in the runs.
+constexpr CodePoint kTableSize = 0x32400;
+
+struct CharacterTable {
+  std::array<std::uint8_t, kTableSize> bits{};
+
+  CharacterTable() {
+    for (std::size_t run = 0; run < std::size(kCategoryRuns); ++run) {
+      const CodePoint first = kCategoryRuns[run] >> 8;
+      if (first >= kTableSize) break;
+      const CodePoint end = run + 1 < std::size(kCategoryRuns) ? kCategoryRuns[run + 1] >> 8 : kTableSize;
+      std::uint8_t value = bits_of(static_cast<Category>(kCategoryRuns[run] & kCategoryMask));
+      if ((kCategoryRuns[run] & kNewerBit) != 0) value |= character::kNewer;
+      std::fill(bits.begin() + first, bits.begin() + std::min(end, kTableSize), value);
+    }
+    for (const CodePoint control : {0x9U, 0xaU, 0xbU, 0xcU, 0xdU, 0x85U})
+      bits[control] = character::kWhiteSpace;
+  }
+};
+
+// Canonical ordering: marks behind a starter by rising combining class (Unicode 3.11, D109); a sort, because
+// an exchange of neighbours takes quadratic time on hostile runs of marks.
+void order_marks(std::vector<utf8proc_int32_t>& characters) {
+  const auto combining_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
+  for (auto run = characters.begin(); run != characters.end();) {
+    if (combining_class(*run) == 0) {
+      ++run;
+      continue;
+    }
+    const auto end = std::find_if(run, characters.end(), [&](auto c) { return combining_class(c) == 0; });
+    std::stable_sort(run, end, [&](auto a, auto b) { return combining_class(a) < combining_class(b); });
+    run = end;
+  }
+}
+
+void normalize_run(std::string_view run, NormalForm form, std::string& result) {
+  const bool compatible = form == NormalForm::nfkc || form == NormalForm::nfkd;
+  const auto decompose = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
+                                                        (compatible ? UTF8PROC_COMPAT : 0));
+  std::vector<utf8proc_int32_t> characters;
+  characters.reserve(run.size());
+  int boundary_class = 0;
+  for (std::size_t position = 0; position < run.size();) {
+    const DecodedCharacter source = decode_character(run, position);
+    position += source.length;
+    std::array<utf8proc_int32_t, 32> parts{};  // the longest decomposition, of U+FDFA, has 18 characters
+    const auto count =
+        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(source.code_point), parts.data(),
+                                static_cast<utf8proc_ssize_t>(parts.size()), decompose, &boundary_class);
+    if (count < 0 || static_cast<std::size_t>(count) > parts.size()) {
+      fail(ErrorKind::internal, "Unicode normalization of U+{:04X} failed", source.code_point);
+    }
+    characters.insert(characters.end(), parts.begin(), parts.begin() + count);
+  }
+  order_marks(characters);
+  if (form == NormalForm::nfc || form == NormalForm::nfkc) {
+    const auto length =
+        utf8proc_normalize_utf32(characters.data(), static_cast<utf8proc_ssize_t>(characters.size()),
+                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    characters.resize(static_cast<std::size_t>(length));
+  }
+  for (const utf8proc_int32_t c : characters) append_utf8(result, static_cast<CodePoint>(c));
+}
+
+bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80; }
+
+}  // namespace
+
+std::uint8_t character_bits(CodePoint code_point) {
+  static const auto table = std::make_unique<const CharacterTable>();
+  if (code_point < kTableSize) return table->bits[code_point];
+  const std::uint32_t run = category_run(code_point);
+  const std::uint8_t bits = bits_of(static_cast<Category>(run & kCategoryMask));
+  return (run & kNewerBit) != 0 ? static_cast<std::uint8_t>(bits | character::kNewer) : bits;
+}
+
+Category category(CodePoint code_point) {
+  return static_cast<Category>(category_run(code_point) & kCategoryMask);
+}
+
+bool is_punctuation(CodePoint code_point) {
+  if (code_point < 0x80) {
+    return (code_point >= 0x21 && code_point <= 0x2f) || (code_point >= 0x3a && code_point <= 0x40) ||
+           (code_point >= 0x5b && code_point <= 0x60) || (code_point >= 0x7b && code_point <= 0x7e);
+  }
+  return (character_bits(code_point) & character::kPunctuation) != 0;
+}
+
+bool is_word_character(CodePoint c) {
+  if (c < 0x80) return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+  if ((character_bits(c) & (character::kLetter | character::kMark)) != 0) return true;
+  const Category found = category(c);
+  if (found == Category::Nd || found == Category::Nl || found == Category::Pc) return true;
+  // Join_Control, and Other_Alphabetic outside L, M and Nl: the circled and squared letters.
+  return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
+         (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
+}
+
+bool is_other(CodePoint code_point) { return category(code_point) <= Category::Co; }
+
+DecodedCharacter decode_character_before(std::string_view text, std::size_t end) {
+  std::size_t start = end - 1;
+  while (start > 0 && is_continuation(text[start])) --start;
+  return decode_character(text, start);
+}
+
+void append_utf8(std::string& output, CodePoint c) {
+  const auto byte = [](CodePoint value) { return static_cast<char>(value); };
+  if (c < 0x80) {
+    output += byte(c);
+  } else if (c < 0x800) {
+    output += byte(0xc0U | c >> 6);
+    output += byte(0x80U | (c & 0x3fU));
+  } else if (c < 0x10000) {
+    output += byte(0xe0U | c >> 12);
+    output += byte(0x80U | (c >> 6 & 0x3fU));
+    output += byte(0x80U | (c & 0x3fU));
+  } else {
+    output += byte(0xf0U | c >> 18);
+    output += byte(0x80U | (c >> 12 & 0x3fU));
+    output += byte(0x80U | (c >> 6 & 0x3fU));
+    output += byte(0x80U | (c & 0x3fU));
+  }
+}
+
+bool is_valid_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
+
+std::size_t ill_formed_length(std::string_view text, bool& needs_more) {
+  needs_more = false;
+  const auto first = static_cast<unsigned char>(text[0]);
+  if (first < 0xc2 || first > 0xf4) return first < 0x80 ? 0 : 1;
+  const std::size_t length = character_length(text[0]);
+  unsigned char low = 0x80;
+  unsigned char high = 0xbf;
+  if (first == 0xe0) low = 0xa0;
+  if (first == 0xed) high = 0x9f;
+  if (first == 0xf0) low = 0x90;
+  if (first == 0xf4) high = 0x8f;
+  for (std::size_t i = 1; i < length; ++i) {
+    if (i >= text.size()) {
+      needs_more = true;
+      return i;
+    }
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < low || byte > high) return i;
+    low = 0x80;
+    high = 0xbf;
+  }
+  return 0;  // well-formed
+}
+
+std::size_t valid_utf8_prefix(std::string_view text) {
+  if (is_valid_utf8(text)) return text.size();
+  std::size_t position = 0;
+  bool needs_more = false;
+  while (position < text.size() && ill_formed_length(text.substr(position), needs_more) == 0) {
+    position += character_length(text[position]);
+  }
+  return position;
+}
+
+std::string replace_ill_formed(std::string_view text, std::vector<TextRange>* ranges) {
+  std::string result;
+  result.reserve(text.size() + text.size() / 8);
+  // Borders of the ranges in rising order, so that one pass moves them all.
+  std::vector<std::size_t*> borders;
+  if (ranges != nullptr) {
+    for (TextRange& range : *ranges) {
+      borders.push_back(&range.begin);
+      borders.push_back(&range.end);
+    }
+    std::sort(borders.begin(), borders.end(), [](const auto* a, const auto* b) { return *a < *b; });
+  }
+  std::size_t next_border = 0;
+  for (std::size_t position = 0; position < text.size();) {
+    while (next_border < borders.size() && *borders[next_border] <= position)
+      *borders[next_border++] = result.size();
+    bool needs_more = false;
+    const std::size_t bad = ill_formed_length(text.substr(position), needs_more);
+    if (bad != 0) {
+      append_utf8(result, kReplacementCharacter);
+      position += bad;
+    } else {
+      const std::size_t length = character_length(text[position]);
+      result.append(text.substr(position, length));
+      position += length;
+    }
+  }
+  while (next_border < borders.size()) *borders[next_border++] = result.size();
+  return result;
+}
+
+void append_lowercase(std::string& output, CodePoint code_point) {
+  if (code_point < 0x80) {
+    output += static_cast<char>(code_point >= 'A' && code_point <= 'Z' ? code_point + 32 : code_point);
+  } else if (code_point == 0x130) {  // the one unconditional mapping to two characters (SpecialCasing.txt)
+    output += "i\xcc\x87";
+  } else {
+    append_utf8(output, static_cast<CodePoint>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code_point))));
+  }
+}
+
+std::string normalize(std::string_view text, NormalForm form) {
+  std::string result;
+  result.reserve(text.size());
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  for (std::size_t position = 0; position < text.size();) {
+    // ASCII is normal as it is; only its last character may compose with a mark that follows.
+    std::size_t begin = position;
+    while (begin < text.size() && is_ascii(text[begin])) ++begin;
+    if (begin > position && begin < text.size()) --begin;
+    result.append(text.substr(position, begin - position));
+    if (begin == text.size()) break;
+    std::size_t end = begin + 1;
+    while (end < text.size() && !is_ascii(text[end])) ++end;
+    normalize_run(text.substr(begin, end - begin), form, result);
+    position = end;
+  }
+  return result;
+}
+
+}  // namespace tessera::text

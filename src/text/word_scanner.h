@@ -1,0 +1,42 @@
+// Hand-written scanners for the word patterns that nearly every byte-level model uses (GPT-2, GPT-4, Llama 3,
+// Qwen, GPT-4o and their kin): the same pieces as the regular expression, in linear time, without a regex
+// engine.
+#pragma once
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace tessera::text {
+
+// The alternatives of such a pattern, in their fixed order.
+struct WordPattern {
+  enum class Contractions {
+    none,
+    lower_case,
+    any_case,
+    ascii_case
+  };  // 's|'t|...; (?i:...); spelled out as '[sS]
+  Contractions contractions = Contractions::none;
+  enum class Letters {
+    after_space,           //  ?\p{L}+
+    after_any,             // [^\r\n\p{L}\p{N}]?\p{L}+
+    after_any_with_marks,  // [^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+
+    by_case,               // GPT-4o: capitals then small letters
+  };
+  Letters letters = Letters::after_space;
+  bool contraction_suffix = false;      // by_case: (?i:'s|...)? behind the letters, instead of before
+  std::size_t maximum_digits = 0;       // \p{N}{1,n}; 0: any number
+  bool digits_after_space = false;      //  ?\p{N}+
+  bool newlines_after_symbols = false;  //  ?[^\s\p{L}\p{N}]+[\r\n]*
+  bool newlines_or_slashes = false;     //  ?[^\s\p{L}\p{N}]+[\r\n/]*
+  bool newline_runs = false;            // \s*[\r\n]+
+  bool han_runs = false;                // by_case: \p{Han}+ comes first, and no Han is a letter (Kimi)
+};
+
+// What `pattern` means, when it is one of these; nullopt: leave it to the regex engine.
+std::optional<WordPattern> parse_word_pattern(std::string_view pattern);
+
+// End of the piece that begins at `begin` (< text.size()); the pieces cover the text without gaps.
+std::size_t scan_word(const WordPattern& pattern, std::string_view text, std::size_t begin);
+
+}  // namespace tessera::text
