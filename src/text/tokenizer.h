@@ -22,7 +22,7 @@ struct EncodeOptions {
   bool add_special_tokens = true;  // what the model's post-processor adds: BOS, EOS
   bool parse_special = false;      // text such as <|im_start|> becomes its control token
   // With parse_special: here, a control token's text stays text (what a user typed inside a chat template).
-  std::span<const TextRange> literal_ranges;
+  std::span<const TextRange> literal_ranges = {};
 };
 
 enum class TokenKind { normal, byte, control, user_defined, unknown, unused };
