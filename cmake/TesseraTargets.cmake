@@ -13,6 +13,8 @@ add_library(tessera_options INTERFACE)
 target_include_directories(tessera_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_options(tessera_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
   -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual -Werror -ffp-contract=off)
+# clang reports std::get_temporary_buffer inside libstdc++ 12's own stable_sort.
+target_compile_options(tessera_options INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 target_link_libraries(tessera_options INTERFACE fmt::fmt Threads::Threads)
 target_compile_definitions(tessera_options INTERFACE TESSERA_VERSION="${PROJECT_VERSION}")
 if(TESSERA_SANITIZE)
