@@ -53,13 +53,16 @@ void MappedWeights::index_names() {
   by_name_.resize(tensors_.size());
   std::iota(by_name_.begin(), by_name_.end(), std::size_t{0});
   const auto name_of = [this](std::size_t index) -> const std::string& { return tensors_[index].name; };
-  std::ranges::stable_sort(by_name_, {}, name_of);
+  std::ranges::sort(by_name_, {},
+                    [&](std::size_t index) { return std::pair(std::string_view(name_of(index)), index); });
   const auto twice = std::ranges::adjacent_find(by_name_, {}, name_of);
   if (twice != by_name_.end()) {
     const TensorInfo& second = tensors_[*std::next(twice)];
     reject_duplicate(second.file, second.name, tensors_[*twice].offset, second.offset);
   }
-  std::ranges::stable_sort(unsupported_, {}, &UnsupportedTensor::name);
+  std::ranges::sort(unsupported_, {}, [](const UnsupportedTensor& tensor) {
+    return std::tuple(std::string_view(tensor.name), std::string_view(tensor.file), tensor.offset);
+  });
   for (std::size_t i = 0; i < unsupported_.size(); ++i) {
     const UnsupportedTensor& tensor = unsupported_[i];
     const auto same = std::ranges::lower_bound(by_name_, tensor.name, {}, name_of);
@@ -103,7 +106,7 @@ Tensor MappedWeights::load(std::string_view name) const {
 }
 
 void sort_and_check_overlap(std::vector<FoundTensor>& tensors) {
-  std::ranges::stable_sort(tensors, [](const FoundTensor& a, const FoundTensor& b) {
+  std::ranges::sort(tensors, [](const FoundTensor& a, const FoundTensor& b) {
     return std::tuple(a.file_index, a.info.offset, a.info.bytes) <
            std::tuple(b.file_index, b.info.offset, b.info.bytes);
   });

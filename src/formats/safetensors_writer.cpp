@@ -64,8 +64,12 @@ void SafetensorsWriter::add_tensor(TensorToWrite tensor) {
 std::vector<const TensorToWrite*> SafetensorsWriter::in_file_order() const {
   std::vector<const TensorToWrite*> order;
   for (const TensorToWrite& tensor : tensors_) order.push_back(&tensor);
-  std::ranges::stable_sort(order, std::ranges::greater{},
-                           [](const TensorToWrite* tensor) { return traits(tensor->dtype).block_bytes; });
+  std::ranges::sort(order, [](const TensorToWrite* a, const TensorToWrite* b) {
+    const std::size_t a_size = traits(a->dtype).block_bytes;
+    const std::size_t b_size = traits(b->dtype).block_bytes;
+    return a_size != b_size ? a_size > b_size
+                            : a < b;  // both lie in one vector, in the order they were added
+  });
   return order;
 }
 
