@@ -30,6 +30,9 @@ using LinearKernel = void (*)(const LinearArguments&);
 using DequantizeKernel = void (*)(const std::byte* source, float* target, std::int64_t count);
 // Rounds `count` float32 values to f32, f16 or bf16, to nearest even.
 using NarrowKernel = void (*)(const float* source, std::byte* target, std::int64_t count);
+// Rounds `count` finite float32 values (whole blocks, magnitudes within f16) to a type that weights are
+// stored in.
+using QuantizeKernel = void (*)(const float* source, std::byte* target, std::int64_t count);
 
 // One row: y = x / sqrt(mean(x²) + epsilon) * (weight + weight_offset). x and y may be the same row.
 using RmsNormKernel = void (*)(const float* x, const float* weight, float* y, std::int64_t count,
@@ -92,6 +95,7 @@ struct KernelTable {
   LinearKernel linear[kDTypeCount] = {};          // by weight dtype; null where there is none
   DequantizeKernel dequantize[kDTypeCount] = {};  // by dtype; null for integers
   NarrowKernel narrow[kDTypeCount] = {};          // by target dtype: f32, f16, bf16
+  QuantizeKernel quantize[kDTypeCount] = {};      // by target dtype; null where there is none
   ActivationKernel activate[kActivationCount] = {};
   GatedActivationKernel gated_activation[kActivationCount] = {};
   RmsNormKernel rms_norm = nullptr;

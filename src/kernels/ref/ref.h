@@ -26,6 +26,16 @@ void narrow_f32(const float* source, std::byte* target, std::int64_t count);
 void narrow_f16(const float* source, std::byte* target, std::int64_t count);
 void narrow_bf16(const float* source, std::byte* target, std::int64_t count);
 
+// ref/quantize.cpp and ref/quantize_k_quants.cpp: count is whole blocks.
+void quantize_q4_0(const float* source, std::byte* target, std::int64_t count);
+void quantize_q4_1(const float* source, std::byte* target, std::int64_t count);
+void quantize_q5_0(const float* source, std::byte* target, std::int64_t count);
+void quantize_q5_1(const float* source, std::byte* target, std::int64_t count);
+void quantize_q8_0(const float* source, std::byte* target, std::int64_t count);
+void quantize_q4_k(const float* source, std::byte* target, std::int64_t count);
+void quantize_q5_k(const float* source, std::byte* target, std::int64_t count);
+void quantize_q6_k(const float* source, std::byte* target, std::int64_t count);
+
 void rms_norm(const float* x, const float* weight, float* y, std::int64_t count, float epsilon,
               float weight_offset);
 void layer_norm(const float* x, const float* weight, const float* bias, float* y, std::int64_t count,
@@ -42,6 +52,7 @@ float multiply_add(std::int64_t rounds);
 
 // The linear kernels by weight dtype, and the activations by kind.
 void fill_linear(KernelTable& table);
+void fill_quantize(KernelTable& table);  // plain types included
 void fill_activations(KernelTable& table);
 
 // All of the above as Isa::scalar; every other ISA starts from it and replaces what it has faster.

@@ -38,6 +38,7 @@ KernelTable make_table() {
   KernelTable table;
   table.isa = Isa::scalar;
   fill_linear(table);
+  fill_quantize(table);
   fill_activations(table);
   const auto set = [&](DType dtype, DequantizeKernel kernel) {
     table.dequantize[static_cast<std::size_t>(dtype)] = kernel;
