@@ -24,6 +24,10 @@ namespace {
 // idle server leaves its cores alone.
 constexpr int kSpinRounds = 20'000;
 
+// More parts than threads even out what other programs take; fewer keep each part a long run through memory.
+constexpr int kPartsPerThread = 4;
+constexpr int kMostThreads = 4096;  // parts are counted in 16 bits
+
 void pause_briefly() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -36,27 +40,37 @@ thread_local bool inside_pool = false;
 
 }  // namespace
 
+// Parts are claimed, not dealt out: whoever is awake takes the next one, so a worker that sleeps, or whose
+// core another program holds, delays nobody. One 64-bit ticket says which call it is, how many parts it has
+// and which is next; a worker that wakes late finds another ticket and its compare-and-swap fails, so it
+// never sees a call that is over.
 struct ThreadPool::State {
   using Body = FunctionReference<void(std::int64_t, std::int64_t)>;
 
   std::vector<std::thread> workers;
   std::mutex mutex;
   std::condition_variable wake;
-  std::atomic<std::uint64_t> generation{0};
-  std::atomic<int> remaining{0};
+  std::atomic<std::uint64_t> ticket{0};  // call number << 32 | parts << 16 | next part
+  std::atomic<int> sleeping{0};
+  std::atomic<std::uint32_t> finished{0};
   std::atomic<bool> stopping{false};
   std::mutex submit;  // one parallel_for at a time
+  // Written before the ticket, read after a part was claimed; they stay as they are until every part is
+  // finished.
   const Body* body = nullptr;
   std::int64_t count = 0;
   std::int64_t grain = 1;
-  int parts = 1;
   std::exception_ptr error;
 
-  void run_part(int part) {
+  static std::uint32_t parts_of(std::uint64_t value) {
+    return static_cast<std::uint32_t>(value >> 16) & 0xffffU;
+  }
+  static std::uint32_t next_of(std::uint64_t value) { return static_cast<std::uint32_t>(value) & 0xffffU; }
+
+  void run_part(std::int64_t part, std::int64_t parts) {
     const std::int64_t chunks = (count + grain - 1) / grain;
     const std::int64_t begin = std::min(count, chunks * part / parts * grain);
     const std::int64_t end = std::min(count, chunks * (part + 1) / parts * grain);
-    if (begin >= end) return;
     inside_pool = true;
     try {
       (*body)(begin, end);
@@ -65,33 +79,40 @@ struct ThreadPool::State {
       if (!error) error = std::current_exception();
     }
     inside_pool = false;
+    finished.fetch_add(1, std::memory_order_acq_rel);
   }
 
-  std::uint64_t wait_for_work(std::uint64_t seen) {
+  // Claims and runs parts until none is left. Returns the ticket that had none.
+  std::uint64_t run_parts() {
+    std::uint64_t seen = ticket.load(std::memory_order_acquire);
+    while (next_of(seen) < parts_of(seen)) {
+      if (!ticket.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) continue;
+      run_part(next_of(seen), parts_of(seen));
+      seen = ticket.load(std::memory_order_acquire);
+    }
+    return seen;
+  }
+
+  void wait_for_work(std::uint64_t done) {
     for (int round = 0; round < kSpinRounds; ++round) {
-      const std::uint64_t now = generation.load(std::memory_order_acquire);
-      if (now != seen || stopping.load(std::memory_order_relaxed)) return now;
+      if (ticket.load(std::memory_order_acquire) != done || stopping.load(std::memory_order_relaxed)) return;
       pause_briefly();
     }
     std::unique_lock lock(mutex);
-    wake.wait(lock, [&] { return generation.load() != seen || stopping.load(); });
-    return generation.load();
+    sleeping.fetch_add(1);
+    wake.wait(lock, [&] { return ticket.load() != done || stopping.load(); });
+    sleeping.fetch_sub(1);
   }
 
-  void work(int index) {
-    std::uint64_t seen = 0;
-    while (true) {
-      seen = wait_for_work(seen);
-      if (stopping.load()) return;
-      run_part(index);
-      remaining.fetch_sub(1, std::memory_order_acq_rel);
-    }
+  void work() {
+    while (!stopping.load()) wait_for_work(run_parts());
   }
 };
 
-ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()), threads_(std::max(1, threads)) {
+ThreadPool::ThreadPool(int threads)
+    : state_(std::make_unique<State>()), threads_(std::clamp(threads, 1, kMostThreads)) {
   for (int index = 1; index < threads_; ++index) {
-    state_->workers.emplace_back([this, index] { state_->work(index); });
+    state_->workers.emplace_back([this] { state_->work(); });
   }
 }
 
@@ -114,19 +135,29 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain,
   }
   const std::lock_guard submit(state_->submit);
   State& state = *state_;
+  const auto parts = static_cast<std::uint32_t>(
+      std::min<std::int64_t>((count + grain - 1) / grain, std::int64_t{threads_} * kPartsPerThread));
   state.body = &body;
   state.count = count;
   state.grain = grain;
-  state.parts = threads_;
   state.error = nullptr;
-  state.remaining.store(threads_ - 1, std::memory_order_relaxed);
-  {
-    const std::lock_guard lock(state.mutex);
-    state.generation.fetch_add(1, std::memory_order_release);
+  state.finished.store(0, std::memory_order_relaxed);
+  const std::uint64_t call = (state.ticket.load(std::memory_order_relaxed) >> 32) + 1;
+  state.ticket.store(call << 32 | std::uint64_t{parts} << 16);  // sequentially consistent with `sleeping`
+  if (state.sleeping.load() > 0) {
+    {
+      const std::lock_guard lock(state.mutex);
+    }
+    state.wake.notify_all();
   }
-  state.wake.notify_all();
-  state.run_part(0);
-  while (state.remaining.load(std::memory_order_acquire) != 0) pause_briefly();
+  state.run_parts();
+  for (int round = 0; state.finished.load(std::memory_order_acquire) != parts; ++round) {
+    if (round < kSpinRounds) {
+      pause_briefly();
+    } else {
+      std::this_thread::yield();  // another program holds the core that the last part needs
+    }
+  }
   if (state.error) std::rethrow_exception(state.error);
 }
 
