@@ -50,7 +50,7 @@ std::string mutated(std::string bytes, std::size_t begin, std::size_t end, std::
 class MutatedModels : public ::testing::TestWithParam<GoldenModel> {};
 
 TEST_P(MutatedModels, AreRejectedOrRun) {
-  constexpr int kMutations = 150;
+  constexpr int kMutations = 60;
   std::mt19937 random(std::hash<std::string>{}(GetParam().name));
   TemporaryFolder folder;
   int rejected = 0;
