@@ -83,7 +83,8 @@ using AttentionKernel = void (*)(const AttentionArguments&);
 
 // Reads every byte of [data, data + bytes) and returns a checksum, as fast as memory gives it.
 using ReadKernel = std::uint64_t (*)(const std::byte* data, std::size_t bytes);
-// Does `rounds` rounds of independent fused multiply-adds; returns a value that depends on all of them.
+// Does `rounds` rounds of s = s / 2 + 1 in independent chains, chain c starting at c; returns the sum of all
+// of them (over vector lanes too), so that none can be left out.
 using MultiplyAddKernel = float (*)(std::int64_t rounds);
 
 // Place for what is to come: weights repacked at load (tiles for AMX, interleaved rows) get their own

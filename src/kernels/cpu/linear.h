@@ -34,8 +34,16 @@ TESSERA_INLINE void decode_row(const std::byte* row, std::int64_t count, Sink si
     for (; i + kLanes <= count; i += kLanes) sink(i, Type::decode(row + i * Type::kBytes));
     if (i < count) sink(i, decode_first<Type>(row + i * Type::kBytes, count - i));
   } else {
-    for (std::int64_t i = 0; i < count; i += Type::kElements, row += Type::kBytes) {
-      Type::decode_block(row, [&](std::int64_t j, Float v) { sink(i + j, v); });
+    alignas(64) float scales[kScaleBlocks * (Type::kScales + 1)];
+    for (std::int64_t block = 0; block < count / Type::kElements; ++block) {
+      if constexpr (Type::kScales > 0) {
+        const std::int64_t left = count / Type::kElements - block;
+        if (block % kScaleBlocks == 0) load_scales<Type>(row, smaller(kScaleBlocks, left), scales);
+      }
+      const float* own = scales + block % kScaleBlocks * Type::kScales;
+      Type::decode_block(
+          row, own, [&](std::int64_t j, Float v) TESSERA_LAMBDA { sink(block * Type::kElements + j, v); });
+      row += Type::kBytes;
     }
   }
 }
@@ -74,7 +82,7 @@ void dot_tile(const float* weights, std::int64_t stride, const float* input, std
     TESSERA_UNROLL
     for (int t = 0; t < kTokens; ++t) sums[r][t] = zero();
   }
-  const auto step = [&](std::int64_t k, auto load_input) __attribute__((always_inline)) {
+  const auto step = [&](std::int64_t k, auto load_input) TESSERA_LAMBDA {
     Float x[kTokens];
     TESSERA_UNROLL
     for (int t = 0; t < kTokens; ++t) x[t] = load_input(input + t * input_stride + k);
@@ -87,10 +95,10 @@ void dot_tile(const float* weights, std::int64_t stride, const float* input, std
   };
   std::int64_t k = 0;
   for (; k + kLanes <= count; k += kLanes) {
-    step(k, [](const float* p) __attribute__((always_inline)) { return load(p); });
+    step(k, [](const float* p) TESSERA_LAMBDA { return load(p); });
   }
   if (k < count) {
-    step(k, [&](const float* p) __attribute__((always_inline)) { return load_first(p, count - k); });
+    step(k, [&](const float* p) TESSERA_LAMBDA { return load_first(p, count - k); });
   }
   TESSERA_UNROLL
   for (int t = 0; t < kTokens; ++t)
@@ -171,12 +179,19 @@ TESSERA_INLINE void single_token_rows(const LinearArguments& arguments, std::int
       sums[r] = multiply_add(w, load_first(x + k, count - k), sums[r]);
     }
   } else {
-    for (; k < count; k += Type::kElements, weights += Type::kBytes) {
-      TESSERA_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        Type::decode_block(weights + r * stride, [&](std::int64_t i, Float w) __attribute__((always_inline)) {
-          sums[r] = multiply_add(w, load(x + k + i), sums[r]);
-        });
+    alignas(64) float scales[kRows][kScaleBlocks * (Type::kScales + 1)];
+    for (std::int64_t first = 0; first < count / Type::kElements; first += kScaleBlocks) {
+      const std::int64_t blocks = smaller(kScaleBlocks, count / Type::kElements - first);
+      if constexpr (Type::kScales > 0) {
+        for (int r = 0; r < kRows; ++r) load_scales<Type>(weights + r * stride, blocks, scales[r]);
+      }
+      for (std::int64_t block = 0; block < blocks; ++block, k += Type::kElements, weights += Type::kBytes) {
+        TESSERA_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          Type::decode_block(weights + r * stride, scales[r] + block * Type::kScales,
+                             [&](std::int64_t i, Float w)
+                                 TESSERA_LAMBDA { sums[r] = multiply_add(w, load(x + k + i), sums[r]); });
+        }
       }
     }
   }
@@ -186,8 +201,7 @@ TESSERA_INLINE void single_token_rows(const LinearArguments& arguments, std::int
 
 template <typename Type>
 void single_token(const LinearArguments& arguments) {
-  // Small blocks leave room for several rows in flight, which hides the latency of a row's chain of sums.
-  constexpr int kRows = Type::kElements > 32 ? 1 : 4;
+  constexpr int kRows = 4;  // in flight together, which hides the latency of a row's chain of sums
   std::int64_t row = arguments.row_begin;
   for (; row + kRows <= arguments.row_end; row += kRows) single_token_rows<Type, kRows>(arguments, row);
   for (; row < arguments.row_end; ++row) single_token_rows<Type, 1>(arguments, row);

@@ -33,7 +33,8 @@ static std::uint64_t read(const std::byte* data, std::size_t bytes) {
 static float multiply_add_rounds(std::int64_t rounds) {
   Float sums[kChains];
   TESSERA_UNROLL
-  for (int c = 0; c < kChains; ++c) sums[c] = zero();
+  for (int c = 0; c < kChains; ++c)
+    sums[c] = broadcast(static_cast<float>(c));  // equal chains would become one
   const Float factor = broadcast(0.5F);
   const Float term = broadcast(1.0F);
   for (std::int64_t round = 0; round < rounds; ++round) {

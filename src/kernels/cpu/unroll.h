@@ -3,6 +3,7 @@
 #pragma once
 
 #define TESSERA_INLINE __attribute__((always_inline)) inline
+#define TESSERA_LAMBDA __attribute__((always_inline))
 #if defined(__clang__)
 #define TESSERA_UNROLL _Pragma("clang loop unroll(full)")
 #else

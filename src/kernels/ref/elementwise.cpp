@@ -13,8 +13,8 @@ float silu(float x) { return static_cast<float>(double{x} / (1.0 + std::exp(-dou
 // x Φ(x) (Hendrycks & Gimpel 2016)
 float gelu(float x) { return static_cast<float>(0.5 * double{x} * std::erfc(-double{x} / std::sqrt(2.0))); }
 
-// The same paper's approximation, 0.5 x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³), written as x / (1 + exp(-2u))
-// so that 1 + tanh u does not cancel where tanh u nears -1.
+// The same paper's approximation, 0.5 x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³), written as x / (1 +
+// exp(-2u)) so that 1 + tanh u does not cancel where tanh u nears -1.
 float gelu_tanh(float x) {
   constexpr double kSqrtTwoOverPi = 0.79788456080286535588;
   const double inner = kSqrtTwoOverPi * (double{x} + 0.044715 * double{x} * x * x);

@@ -25,6 +25,7 @@ std::uint64_t read(const std::byte* data, std::size_t bytes) {
 
 float multiply_add(std::int64_t rounds) {
   std::array<float, kChains> sums{};
+  for (std::size_t c = 0; c < kChains; ++c) sums[c] = static_cast<float>(c);  // equal chains would become one
   float factor = 0.5F;
   for (std::int64_t round = 0; round < rounds; ++round) {
     for (float& sum : sums) sum = sum * factor + 1.0F;

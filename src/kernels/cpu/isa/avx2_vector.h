@@ -112,11 +112,10 @@ static inline Int bit_and(Int v, std::int32_t mask) { return _mm256_and_si256(v,
 static inline Int bit_or(Int a, Int b) { return _mm256_or_si256(a, b); }
 static inline Int shift_right(Int v, unsigned bits) { return _mm256_srli_epi32(v, static_cast<int>(bits)); }
 static inline Int shift_left(Int v, unsigned bits) { return _mm256_slli_epi32(v, static_cast<int>(bits)); }
-// Lane i: (bits >> (first + i)) & 1.
-static inline Int spread_bits(std::uint32_t bits, int first) {
-  const Int lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  const Int all = _mm256_set1_epi32(static_cast<std::int32_t>(bits));
-  return bit_and(_mm256_srlv_epi32(all, _mm256_add_epi32(lane, _mm256_set1_epi32(first))), 1);
+// Left by `bits`, or right where it is negative; a constant once loops are unrolled.
+static inline Int shift_bits(Int v, int bits) {
+  return bits >= 0 ? shift_left(v, static_cast<unsigned>(bits))
+                   : shift_right(v, static_cast<unsigned>(-bits));
 }
 static inline Float to_float(Int v) { return _mm256_cvtepi32_ps(v); }
 
@@ -143,40 +142,57 @@ static inline Int select_nan(Float v, Int x, Int y) {
   return _mm256_blendv_epi8(y, x, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
 }
 
+// One or two f16 at p as float32. Eight bytes are read: the conversion from memory then needs no shuffle.
+template <std::int64_t kCount>
+static inline void widen_scales(const std::byte* p, float* target) {
+  const __m128 widened = _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  if constexpr (kCount == 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(target), widened);
+  } else {
+    _mm_store_ss(target, widened);
+  }
+}
+// One f16 as a scalar.
 static inline float load_one_f16(const std::byte* p) {
   std::uint16_t half = 0;
   __builtin_memcpy(&half, p, sizeof(half));
   return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
 }
-// One f16, widened to every lane.
-static inline Float broadcast_f16(const std::byte* p) {
-  std::uint16_t half = 0;
-  __builtin_memcpy(&half, p, sizeof(half));
-  return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+// d q + m for the sixteen nibbles q; arithmetic, because a table of sixteen takes two registers and three
+// operations.
+struct AffineNibbles {
+  Float d;
+  Float m;
+};
+static inline AffineNibbles affine_nibbles(Float d, Float m) { return {d, m}; }
+static inline Float low_nibbles(AffineNibbles v, Int bytes) {
+  return multiply_add(to_float(bit_and(bytes, 15)), v.d, v.m);
 }
-// Two neighbouring f16, each widened to every lane of its vector: one load and one conversion for both.
-static inline void broadcast_f16_pair(const std::byte* p, Float& first, Float& second) {
-  std::int32_t pair = 0;
-  __builtin_memcpy(&pair, p, sizeof(pair));
-  const Float both = _mm256_cvtph_ps(_mm_set1_epi32(pair));
-  first = _mm256_moveldup_ps(both);
-  second = _mm256_movehdup_ps(both);
+static inline Float high_nibbles(AffineNibbles v, Int bytes) {
+  return multiply_add(to_float(shift_right(bytes, 4)), v.d, v.m);
 }
-
-// Sixteen floats, looked up by the low four bits of each lane (the other bits are ignored).
-struct Table16 {
+// d (q - 8)
+static inline AffineNibbles centred_nibbles(Float d) { return {d, multiply(d, broadcast(-8.0F))}; }
+// d level[q]
+struct ScaledLevels {
   Float low;
   Float high;
 };
-static inline Table16 load_table(const float* p) { return {load(p), load(p + kLanes)}; }
-static inline Table16 scale_table(Table16 t, Float factor) {
-  return {multiply(t.low, factor), multiply(t.high, factor)};
+static inline ScaledLevels scaled_levels(const float* levels, Float d) {
+  return {multiply(load(levels), d), multiply(load(levels + kLanes), d)};
 }
-static inline Table16 shift_table(Table16 t, Float term) { return {add(t.low, term), add(t.high, term)}; }
-static inline Float look_up(Table16 t, Int index) {
-  const Float low = _mm256_permutevar8x32_ps(t.low, index);
-  const Float high = _mm256_permutevar8x32_ps(t.high, index);
-  return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));  // by bit 3
+static inline Float low_nibbles(ScaledLevels v, Int bytes) {
+  const Float low = _mm256_permutevar8x32_ps(v.low, bytes);  // reads three bits of its index
+  const Float high = _mm256_permutevar8x32_ps(v.high, bytes);
+  return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(bytes, 28)));  // by bit 3
+}
+static inline Float high_nibbles(ScaledLevels v, Int bytes) { return low_nibbles(v, shift_right(bytes, 4)); }
+// Lane i: nibbles[i] + 16 ((bits >> (first + i)) & 1).
+static inline Int with_fifth_bits(Int nibbles, std::uint32_t bits, int first) {
+  const Int lane_bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const Int all = _mm256_set1_epi32(static_cast<std::int32_t>(bits >> first));
+  const Int set = _mm256_cmpeq_epi32(_mm256_and_si256(all, lane_bit), lane_bit);
+  return _mm256_or_si256(nibbles, bit_and(set, 16));
 }
 
 // (a, b) pairs of neighbours, as two vectors; and back.

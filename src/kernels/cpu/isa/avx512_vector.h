@@ -100,11 +100,10 @@ static inline Int bit_and(Int v, std::int32_t mask) { return _mm512_and_si512(v,
 static inline Int bit_or(Int a, Int b) { return _mm512_or_si512(a, b); }
 static inline Int shift_right(Int v, unsigned bits) { return _mm512_srli_epi32(v, bits); }
 static inline Int shift_left(Int v, unsigned bits) { return _mm512_slli_epi32(v, bits); }
-// Lane i: (bits >> (first + i)) & 1.
-static inline Int spread_bits(std::uint32_t bits, int first) {
-  const Int lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const Int all = _mm512_set1_epi32(static_cast<std::int32_t>(bits));
-  return bit_and(_mm512_srlv_epi32(all, _mm512_add_epi32(lane, _mm512_set1_epi32(first))), 1);
+// Left by `bits`, or right where it is negative; a constant once loops are unrolled.
+static inline Int shift_bits(Int v, int bits) {
+  return bits >= 0 ? shift_left(v, static_cast<unsigned>(bits))
+                   : shift_right(v, static_cast<unsigned>(-bits));
 }
 static inline Float to_float(Int v) { return _mm512_cvtepi32_ps(v); }
 
@@ -129,34 +128,54 @@ static inline Int select_nan(Float v, Int x, Int y) {
   return _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), y, x);
 }
 
+// One or two f16 at p as float32. Eight bytes are read: the conversion from memory then needs no shuffle.
+template <std::int64_t kCount>
+static inline void widen_scales(const std::byte* p, float* target) {
+  const __m128 widened = _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  if constexpr (kCount == 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(target), widened);
+  } else {
+    _mm_store_ss(target, widened);
+  }
+}
+// One f16 as a scalar.
 static inline float load_one_f16(const std::byte* p) {
   std::uint16_t half = 0;
   __builtin_memcpy(&half, p, sizeof(half));
   return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
 }
-// One f16, widened to every lane.
-static inline Float broadcast_f16(const std::byte* p) {
-  std::uint16_t half = 0;
-  __builtin_memcpy(&half, p, sizeof(half));
-  return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<std::int16_t>(half)));
-}
-// Two neighbouring f16, each widened to every lane of its vector: one load and one conversion for both.
-static inline void broadcast_f16_pair(const std::byte* p, Float& first, Float& second) {
-  std::int32_t pair = 0;
-  __builtin_memcpy(&pair, p, sizeof(pair));
-  const Float both = _mm512_cvtph_ps(_mm256_set1_epi32(pair));
-  first = _mm512_moveldup_ps(both);
-  second = _mm512_movehdup_ps(both);
-}
-
-// Sixteen floats, looked up by the low four bits of each lane (the other bits are ignored).
-struct Table16 {
-  Float entries;
+// d q + m for the sixteen nibbles q, looked up: one fused operation a block instead of one a vector.
+struct AffineNibbles {
+  Float values;
 };
-static inline Table16 load_table(const float* p) { return {load(p)}; }
-static inline Table16 scale_table(Table16 t, Float factor) { return {multiply(t.entries, factor)}; }
-static inline Table16 shift_table(Table16 t, Float term) { return {add(t.entries, term)}; }
-static inline Float look_up(Table16 t, Int index) { return _mm512_permutexvar_ps(index, t.entries); }
+static inline AffineNibbles affine_nibbles(Float d, Float m) {
+  const Float q = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return {multiply_add(q, d, m)};
+}
+// d (q - 8)
+static inline AffineNibbles centred_nibbles(Float d) {
+  return {multiply(_mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7), d)};
+}
+// d level[q]: likewise.
+struct ScaledLevels {
+  Float values;
+};
+static inline ScaledLevels scaled_levels(const float* levels, Float d) { return {multiply(load(levels), d)}; }
+// By the low or the high nibble of each lane's byte; the permutation reads four bits of its index and no
+// more.
+template <typename Values>
+static inline Float low_nibbles(Values v, Int bytes) {
+  return _mm512_permutexvar_ps(bytes, v.values);
+}
+template <typename Values>
+static inline Float high_nibbles(Values v, Int bytes) {
+  return _mm512_permutexvar_ps(shift_right(bytes, 4), v.values);
+}
+// Lane i: nibbles[i] + 16 ((bits >> (first + i)) & 1).
+static inline Int with_fifth_bits(Int nibbles, std::uint32_t bits, int first) {
+  const auto mask = static_cast<__mmask16>(bits >> first);
+  return _mm512_mask_or_epi32(nibbles, mask, nibbles, _mm512_set1_epi32(16));
+}
 
 // (a, b) pairs of neighbours, as two vectors; and back.
 static inline void split_pairs(const float* p, Float& first, Float& second) {
