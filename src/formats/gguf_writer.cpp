@@ -131,11 +131,11 @@ GgufWriter::GgufWriter(std::string_view architecture, std::uint64_t alignment) :
 }
 
 void GgufWriter::set(std::string_view key, const Metadata::Value& value, std::optional<GgufValueType> type) {
-  if (std::ranges::find(keys_, key) != keys_.end())
-    fail(ErrorKind::bad_usage, "GGUF: key '{}' is set twice", key);
+  if (keys_.contains(key)) fail(ErrorKind::bad_usage, "GGUF: key '{}' is set twice", key);
   std::string pair;
   append_string(pair, key);
   std::visit(ValueAppender{pair, type}, value);
+  keys_.emplace(key);
   pairs_ += pair;
 }
 
