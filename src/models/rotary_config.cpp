@@ -31,7 +31,10 @@ class RotaryConfigReader {
     if (p.type == RopeType::llama3) read_llama3(p);
     if (p.type == RopeType::yarn) read_yarn(p);
     if (p.type == RopeType::longrope) read_longrope(p);
-    if (config_.is_gguf()) read_stored_factors(p);
+    if (config_.is_gguf()) {
+      read_first_linear(p);
+      read_stored_factors(p);
+    }
     return p;
   }
 
@@ -70,9 +73,6 @@ class RotaryConfigReader {
   }
 
   RopeType type() const {
-    if (config_.contains("rope.scale_linear")) {
-      config_.unsupported("rope.scale_linear", "rope.scaling.type and rope.scaling.factor", "this older key");
-    }
     std::string name_key = key("rope_type");
     if (!config_.contains(name_key) && config_.contains(key("type"))) name_key = key("type");
     const std::string_view name = config_.text_or(name_key, "default");
@@ -163,6 +163,14 @@ class RotaryConfigReader {
     std::transform(values->begin(), values->end(), factors.begin(),
                    [](double v) { return static_cast<float>(v); });
     return factors;
+  }
+
+  // GGUF's first way to say linear, before rope.scaling.type.
+  void read_first_linear(RotaryParameters& p) const {
+    const double divisor = config_.positive_or("rope.scale_linear", 1.0);
+    if (p.type != RopeType::none || divisor == 1.0) return;
+    p.type = RopeType::linear;
+    p.factor = divisor;
   }
 
   // GGUF stores llama3's scaling, and longrope's two sets, as ready divisors in tensors of their own.
