@@ -10,5 +10,6 @@ namespace tessera::cli {
 void define_help(CLI::App& app);
 void define_models(CLI::App& app);
 void define_pull(CLI::App& app);
+void define_template(CLI::App& app);
 
 }  // namespace tessera::cli
