@@ -13,6 +13,7 @@ std::span<const Command> commands() {
       Command{"pull", "get a model from the Hugging Face hub", define_pull},
       Command{"models", "list the models on this machine, or remove one", define_models},
       Command{"template", "render a chat template", define_template},
+      Command{"quantize", "store a model in fewer bits, as a GGUF file", define_quantize},
       Command{"help", "explain the commands, or one of them", define_help},
   };
   return kCommands;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <utility>
 
 #include "base/checked_size.h"
@@ -279,6 +280,23 @@ bool looks_like_gguf(std::span<const std::byte> bytes) {
 
 std::shared_ptr<const WeightSource> open_gguf(const std::shared_ptr<const MappedFile>& file) {
   return GgufReader(file).read();
+}
+
+GgufValueType stored_value_type(const MappedFile& file, const Metadata::Entry& entry) {
+  const bool array = std::holds_alternative<Metadata::StringArray>(entry.value) ||
+                     std::holds_alternative<Metadata::IntegerArray>(entry.value) ||
+                     std::holds_alternative<Metadata::FloatArray>(entry.value) ||
+                     std::holds_alternative<Metadata::BoolArray>(entry.value);
+  // A value's type stands right before it; an array begins with the type of its elements.
+  const std::uint64_t at = array ? entry.offset : entry.offset - sizeof(std::uint32_t);
+  std::uint32_t type = kGgufValueTypeCount;
+  if (at < file.bytes().size() && file.bytes().size() - at >= sizeof(type)) {
+    std::memcpy(&type, file.bytes().data() + at, sizeof(type));
+  }
+  if (type >= kGgufValueTypeCount) {
+    fail(ErrorKind::io, "{}: the file has changed while it was read", file.path());
+  }
+  return static_cast<GgufValueType>(type);
 }
 
 }  // namespace tessera::formats

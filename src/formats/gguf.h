@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/mapped_file.h"
+#include "formats/gguf_types.h"
 #include "tensor/weight_source.h"
 
 namespace tessera::formats {
@@ -17,5 +18,9 @@ bool looks_like_gguf(std::span<const std::byte> bytes);
 // byte order. A tensor type the specification names but that has no kernels here is listed in
 // unsupported_tensors().
 std::shared_ptr<const WeightSource> open_gguf(const std::shared_ptr<const MappedFile>& file);
+
+// The type under which `entry` of open_gguf()'s metadata is written in `file`: that of the value, or of an
+// array's elements.
+GgufValueType stored_value_type(const MappedFile& file, const Metadata::Entry& entry);
 
 }  // namespace tessera::formats

@@ -1,0 +1,105 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/progress_bar.h"
+#include "cli/terminal.h"
+#include "engine/quantize_model.h"
+#include "formats/open_model_files.h"
+#include "hub/model_directory.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+struct QuantizeFlags {
+  std::string source;
+  std::string target;
+  std::string type;
+  int threads = 0;
+  bool pure = false;
+  bool force = false;
+  bool dry_run = false;
+};
+
+constexpr const char* kFooter = R"(
+TYPE is one of F32, F16, BF16, Q8_0, Q6_K, Q5_0, Q5_1, Q5_K, Q4_0, Q4_1, Q4_K, or a mix that spends more
+on the matrices where an error costs most: Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M.
+
+Norms and biases stay float32. With a type of 4 or 5 bits the output matrix (or the embedding that serves
+as it) becomes Q6_K; --pure leaves it at TYPE. Q4_K, Q5_K and Q6_K need rows of a multiple of 256: other
+rows become Q5_0, Q5_1 and Q8_0, and rows that are no multiple of 32 become F16; the command says how many.
+
+Examples:
+  tessera quantize ./SmolLM2-135M-Instruct smollm2-q8.gguf Q8_0
+  tessera quantize model-f16.gguf model-q4.gguf Q4_K_M)";
+
+void check(const QuantizeFlags& flags) {
+  if (flags.threads < 0 || flags.threads > kMostThreads) {
+    fail(ErrorKind::bad_usage, "--threads: expected 0 to {}, found {}", kMostThreads, flags.threads);
+  }
+  if (!flags.force && !flags.dry_run && std::filesystem::exists(flags.target)) {
+    fail(ErrorKind::bad_usage, "{}: there is such a file already; --force replaces it",
+         printable(flags.target, 500));
+  }
+}
+
+void say(const engine::QuantizationJob& job) {
+  const auto line = [](const std::string& text) { fmt::print(stderr, "{}\n", terminal_safe(text)); };
+  for (const std::string& text : engine::describe_plan(job.plan)) line(text);
+  for (const engine::PlannedTensor& tensor : job.plan) {
+    if (traits(tensor.from).quantized && tensor.to != tensor.from) {
+      line(fmt::format("note: the source holds {} already; rounding again adds to its error",
+                       name(tensor.from)));
+      break;
+    }
+  }
+}
+
+void quantize(const QuantizeFlags& flags) {
+  engine::QuantizationRecipe recipe = engine::quantization_recipe(flags.type);
+  recipe.pure = flags.pure;
+  check(flags);
+  if (flags.threads > 0) set_thread_count(flags.threads);
+  const formats::ModelFiles files = formats::open_model_files(hub::resolve_model(flags.source));
+  const engine::QuantizationJob job = engine::plan_quantization_job(files, recipe);
+  say(job);
+  fmt::print(stderr, "{} of tensors become {}\n", bytes_text(job.source_bytes), bytes_text(job.target_bytes));
+  if (flags.dry_run) return;
+  const InterruptGuard interrupt;
+  {
+    ProgressDisplay display(STDERR_FILENO);
+    engine::write_quantized(job, flags.target, [&](const Progress& progress) {
+      display.show(progress);
+      if (interrupt.interrupted())
+        fail(ErrorKind::cancelled, "stopped; {} is not written", printable(flags.target));
+    });
+  }
+  fmt::print("{}\n", for_standard_output(flags.target));
+}
+
+}  // namespace
+
+void define_quantize(CLI::App& app) {
+  const auto flags = std::make_shared<QuantizeFlags>();
+  app.add_option("SOURCE", flags->source, "GGUF file, Hugging Face folder, or name")->required();
+  app.add_option("TARGET", flags->target, "the GGUF file to write")->required();
+  app.add_option("TYPE", flags->type, "what the matrices become")->required();
+  add_option(app, "-t,--threads", flags->threads,
+             "threads to compute with; 0: every CPU this process may use");
+  add_flag(app, "--pure", flags->pure, "the output matrix gets TYPE too");
+  add_flag(app, "--force", flags->force, "replace TARGET when it is there");
+  add_flag(app, "--dry-run", flags->dry_run, "say what would become what, write nothing");
+  app.footer(kFooter);
+  app.callback([flags] { quantize(*flags); });
+}
+
+}  // namespace tessera::cli
