@@ -1,8 +1,10 @@
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -55,13 +57,15 @@ void check(const QuantizeFlags& flags) {
 void say(const engine::QuantizationJob& job) {
   const auto line = [](const std::string& text) { fmt::print(stderr, "{}\n", terminal_safe(text)); };
   for (const std::string& text : engine::describe_plan(job.plan)) line(text);
+  std::set<std::string_view> rounded_again;
   for (const engine::PlannedTensor& tensor : job.plan) {
-    if (traits(tensor.from).quantized && tensor.to != tensor.from) {
-      line(fmt::format("note: the source holds {} already; rounding again adds to its error",
-                       name(tensor.from)));
-      break;
+    if (traits(tensor.from).quantized && tensor.to != tensor.from && traits(tensor.to).quantized) {
+      rounded_again.insert(name(tensor.from));
     }
   }
+  if (rounded_again.empty()) return;
+  line(fmt::format("note: the source holds {} already; rounding again adds to its error",
+                   fmt::join(rounded_again, ", ")));
 }
 
 void quantize(const QuantizeFlags& flags) {

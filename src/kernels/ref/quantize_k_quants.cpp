@@ -58,8 +58,8 @@ Moments round_and_sum(const float* x, const float* weights, float inverse, float
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       const float value = x[i + lane];
       const float w = weights[i + lane];
-      const float scaled = std::clamp((value + minimum) * inverse, lowest, highest);
-      const float q = std::floor(scaled + 0.5F);
+      const float steps = std::clamp((value + minimum) * inverse - lowest, 0.0F, highest - lowest);
+      const float q = static_cast<float>(static_cast<int>(steps + 0.5F)) + lowest;  // floor, as steps >= 0
       sums[0][lane] += w;
       sums[1][lane] += w * q;
       sums[2][lane] += w * q * q;
