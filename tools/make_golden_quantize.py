@@ -3,6 +3,7 @@
 
 The oracle is the Python package `gguf` (its numpy implementation of the formats' reference rounding). input.values holds
 float32 rows of all sizes and shapes of distribution; for each type T, T.blocks holds what the package makes of them.
+llama.T.gguf is ../models/llama.gguf with every matrix in type T, those whose rows are no multiple of 32 in F16.
 
 Usage: python3 tools/make_golden_quantize.py        (needs: pip install gguf numpy)
 """
@@ -13,6 +14,7 @@ import numpy as np
 
 TYPES = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
 BLOCK = 32
+MODEL_TYPES = ["Q8_0", "Q4_0"]
 
 
 def rows(rng):
@@ -28,6 +30,23 @@ def rows(rng):
     return np.concatenate([*parts, special.reshape(-1)]).astype(np.float32)
 
 
+def write_model(source, target, kind):
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, "llama")
+    for tensor in reader.tensors:
+        array = np.array(tensor.data)
+        if array.ndim == 2:
+            fits = array.shape[1] % BLOCK == 0
+            used = kind if fits else gguf.GGMLQuantizationType.F16
+            writer.add_tensor(tensor.name, gguf.quants.quantize(array, used), raw_dtype=used)
+        else:
+            writer.add_tensor(tensor.name, array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def main():
     folder = Path(__file__).resolve().parent.parent / "tests" / "golden" / "quantize"
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,6 +56,9 @@ def main():
         blocks = gguf.quants.quantize(values.reshape(1, -1), gguf.GGMLQuantizationType[name])
         (folder / f"{name}.blocks").write_bytes(blocks.tobytes())
         print(f"{name}: {values.size} values, {blocks.nbytes} bytes")
+    for name in MODEL_TYPES:
+        write_model(folder.parent / "models" / "llama.gguf", folder / f"llama.{name}.gguf",
+                    gguf.GGMLQuantizationType[name])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+// tessera quantize as people run it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "support/run_command.h"
+#include "support/test_paths.h"
+
+namespace tessera::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class QuantizeCommand : public ::testing::Test {
+ protected:
+  CommandResult quantize(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "quantize");
+    return run_tessera(arguments);
+  }
+  std::string source() const { return (golden_dir() / "models" / "llama.gguf").string(); }
+  std::string target() const { return (folder_.path() / "t.gguf").string(); }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(QuantizeCommand, WritesAFileAndSaysWhatBecameWhat) {
+  const CommandResult result = quantize({source(), target(), "q4_k"});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_EQ(result.output, target() + "\n");
+  EXPECT_THAT(result.errors, HasSubstr("Q5_0 instead of Q4_K: rows of 32 are no multiple of 256"));
+  EXPECT_THAT(result.errors, HasSubstr("F32: norms and biases"));
+  EXPECT_TRUE(std::filesystem::exists(target()));
+}
+
+TEST_F(QuantizeCommand, AFileThatIsThereStaysUnlessForced) {
+  std::ofstream(target()) << "mine";
+  const CommandResult refused = quantize({source(), target(), "Q8_0"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.errors, HasSubstr("--force"));
+  EXPECT_EQ(std::filesystem::file_size(target()), 4U);
+  EXPECT_EQ(quantize({source(), target(), "Q8_0", "--force"}).exit_code, 0);
+  EXPECT_GT(std::filesystem::file_size(target()), 4U);
+}
+
+TEST_F(QuantizeCommand, ADryRunWritesNothing) {
+  EXPECT_EQ(quantize({source(), target(), "Q8_0", "--dry-run"}).exit_code, 0);
+  EXPECT_FALSE(std::filesystem::exists(target()));
+}
+
+TEST_F(QuantizeCommand, BadUsageAndBadFilesAreTold) {
+  EXPECT_EQ(quantize({source(), target(), "Q9"}).exit_code, 2);
+  EXPECT_EQ(quantize({source(), target()}).exit_code, 2);
+  EXPECT_EQ(quantize({source(), target(), "Q8_0", "--treads", "2"}).exit_code, 2);
+  EXPECT_EQ(quantize({source(), (folder_.path() / "no" / "such.gguf").string(), "Q8_0"}).exit_code, 1);
+  const std::string broken = (folder_.path() / "broken.gguf").string();
+  std::filesystem::copy_file(source(), broken);
+  std::filesystem::resize_file(broken, std::filesystem::file_size(broken) / 2);
+  const CommandResult result = quantize({broken, target(), "Q8_0"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.errors, HasSubstr(broken));
+  EXPECT_FALSE(std::filesystem::exists(target()));
+}
+
+}  // namespace
+}  // namespace tessera::testing
