@@ -69,6 +69,9 @@ void say(const engine::QuantizationJob& job) {
 }
 
 void quantize(const QuantizeFlags& flags) {
+  if (flags.source.empty() || flags.target.empty() || flags.type.empty()) {
+    fail(ErrorKind::bad_usage, "expected SOURCE TARGET TYPE; 'tessera quantize --help' shows examples");
+  }
   engine::QuantizationRecipe recipe = engine::quantization_recipe(flags.type);
   recipe.pure = flags.pure;
   check(flags);
@@ -94,9 +97,9 @@ void quantize(const QuantizeFlags& flags) {
 
 void define_quantize(CLI::App& app) {
   const auto flags = std::make_shared<QuantizeFlags>();
-  app.add_option("SOURCE", flags->source, "GGUF file, Hugging Face folder, or name")->required();
-  app.add_option("TARGET", flags->target, "the GGUF file to write")->required();
-  app.add_option("TYPE", flags->type, "what the matrices become")->required();
+  app.add_option("SOURCE", flags->source, "GGUF file, Hugging Face folder, or name");
+  app.add_option("TARGET", flags->target, "the GGUF file to write");
+  app.add_option("TYPE", flags->type, "what the matrices become");
   add_option(app, "-t,--threads", flags->threads,
              "threads to compute with; 0: every CPU this process may use");
   add_flag(app, "--pure", flags->pure, "the output matrix gets TYPE too");
