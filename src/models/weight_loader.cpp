@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
 #include "base/error.h"
@@ -35,6 +36,17 @@ bool is_weight_dtype(DType dtype) { return dtype != DType::i32 && dtype != DType
 
 bool is_plain_float(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+}
+
+// safetensors promises no alignment: a file whose header has an odd length puts float32 values between the
+// words, where C++ may not read them. Such a tensor is copied; every writer in use today pads its header.
+Tensor aligned(Tensor tensor) {
+  const std::size_t needed =
+      traits(tensor.dtype()).quantized ? sizeof(std::uint16_t) : traits(tensor.dtype()).block_bytes;
+  if (reinterpret_cast<std::uintptr_t>(tensor.raw()) % needed == 0) return tensor;
+  Tensor copy = Tensor::empty(tensor.shape(), tensor.dtype());
+  std::memcpy(copy.mutable_raw(), tensor.raw(), tensor.bytes());
+  return copy;
 }
 
 }  // namespace
@@ -77,7 +89,7 @@ std::int64_t WeightLoader::dimension_of(const std::string& name, int index) cons
 }
 
 Tensor WeightLoader::take(const std::string& name, const Shape& shape) {
-  Tensor tensor = load_expecting(source_, name, shape);
+  Tensor tensor = aligned(load_expecting(source_, name, shape));
   if (used_.insert(name).second) {
     parameter_count_ += shape.elements();
     parameter_bytes_ += tensor.bytes();

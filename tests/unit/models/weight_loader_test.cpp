@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <functional>
 
 #include "base/error.h"
@@ -128,6 +129,20 @@ TEST(WeightLoader, BiasesOfGgufAreTakenWhenThere) {
   source.add("blk.0.attn_q.weight", Tensor::zeros({2, 4}));
   WeightLoader weights(source, {});
   EXPECT_THROW(weights.linear(0, "self_attn.q_proj", 2, 4, Bias::required), Error);
+}
+
+TEST(WeightLoader, CopiesATensorThatLiesBetweenTheWords) {
+  const std::vector<float> values = {1.5F, -2.0F, 3.25F};
+  std::string bytes(1 + sizeof(float) * values.size(), '\0');
+  std::memcpy(bytes.data() + 1, values.data(), sizeof(float) * values.size());
+  const auto owner = std::make_shared<std::string>(bytes);
+  const auto storage = Storage::borrow(std::as_bytes(std::span(*owner)), owner);
+  MemoryWeights source(NamingScheme::hugging_face, "LlamaForCausalLM");
+  source.add("v", Tensor::view(storage, 1, {3}, DType::f32));
+  WeightLoader weights(source, {});
+  const Tensor vector = weights.vector("v", 3);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(vector.raw()) % alignof(float), 0U);
+  EXPECT_THAT(vector.as<float>(), ::testing::ElementsAreArray(values));
 }
 
 TEST(Transposed, SwapsRowsAndColumnsOfEachFloatType) {
