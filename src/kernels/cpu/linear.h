@@ -155,6 +155,17 @@ static void dot_panel(const float* weights, std::int64_t stride, std::int64_t ro
   }
 }
 
+// Asks for the weights that will be needed kAhead bytes from now. The rows in step follow each other in
+// memory, but the hardware sees kRows short streams that keep jumping, and alone fetches too little too late:
+// Q4_1 from memory went from 58 % to 83 % of plain reading with this; 2 to 16 KiB do equally well.
+inline constexpr std::int64_t kAhead = 4096;
+template <std::int64_t kStepBytes>
+TESSERA_INLINE void prefetch_step(const std::byte* group, std::int64_t step) {
+  const std::byte* next = group + kAhead + step * kStepBytes;
+  TESSERA_UNROLL
+  for (std::int64_t line = 0; line < kStepBytes; line += 64) prefetch(next + line);
+}
+
 // One token on kRows weight rows, block by block in step.
 template <typename Type, int kRows>
 TESSERA_INLINE void single_token_rows(const LinearArguments& arguments, std::int64_t row) {
@@ -168,6 +179,7 @@ TESSERA_INLINE void single_token_rows(const LinearArguments& arguments, std::int
   std::int64_t k = 0;
   if constexpr (Type::kElements == 1) {
     for (; k + kLanes <= count; k += kLanes) {
+      prefetch_step<kRows * kLanes * Type::kBytes>(weights, k / kLanes);
       const Float input = load(x + k);
       TESSERA_UNROLL
       for (int r = 0; r < kRows; ++r) {
@@ -180,12 +192,14 @@ TESSERA_INLINE void single_token_rows(const LinearArguments& arguments, std::int
     }
   } else {
     alignas(64) float scales[kRows][kScaleBlocks * (Type::kScales + 1)];
+    const std::byte* group = weights;
     for (std::int64_t first = 0; first < count / Type::kElements; first += kScaleBlocks) {
       const std::int64_t blocks = smaller(kScaleBlocks, count / Type::kElements - first);
       if constexpr (Type::kScales > 0) {
         for (int r = 0; r < kRows; ++r) load_scales<Type>(weights + r * stride, blocks, scales[r]);
       }
       for (std::int64_t block = 0; block < blocks; ++block, k += Type::kElements, weights += Type::kBytes) {
+        prefetch_step<kRows * Type::kBytes>(group, first + block);
         TESSERA_UNROLL
         for (int r = 0; r < kRows; ++r) {
           Type::decode_block(weights + r * stride, scales[r] + block * Type::kScales,

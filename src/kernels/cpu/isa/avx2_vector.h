@@ -27,6 +27,8 @@ static inline Int first_lanes(std::int64_t count) {
   const Int lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<std::int32_t>(count)), lane);
 }
+// Assembly, because g++ takes a function that only prefetches for one without effect, and drops the call.
+static inline void prefetch(const std::byte* p) { __asm__ volatile("prefetcht0 %0" : : "m"(*p)); }
 // The first `count` < kLanes elements; the other lanes are zero, and their memory is not touched.
 static inline Float load_first(const float* p, std::int64_t count) {
   return _mm256_maskload_ps(p, first_lanes(count));

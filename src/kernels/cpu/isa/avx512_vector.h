@@ -24,6 +24,8 @@ static inline Float broadcast(float value) { return _mm512_set1_ps(value); }
 static inline Float load(const float* p) { return _mm512_loadu_ps(p); }
 static inline void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
 static inline __mmask16 first_lanes(std::int64_t count) { return static_cast<__mmask16>((1U << count) - 1U); }
+// Assembly, because g++ takes a function that only prefetches for one without effect, and drops the call.
+static inline void prefetch(const std::byte* p) { __asm__ volatile("prefetcht0 %0" : : "m"(*p)); }
 // The first `count` < kLanes elements; the other lanes are zero, and their memory is not touched.
 static inline Float load_first(const float* p, std::int64_t count) {
   return _mm512_maskz_loadu_ps(first_lanes(count), p);
