@@ -12,6 +12,7 @@ std::span<const Command> commands() {
   static constexpr std::array kCommands = {
       Command{"pull", "get a model from the Hugging Face hub", define_pull},
       Command{"models", "list the models on this machine, or remove one", define_models},
+      Command{"tokenize", "turn text into token ids, and back", define_tokenize},
       Command{"template", "render a chat template", define_template},
       Command{"quantize", "store a model in fewer bits, as a GGUF file", define_quantize},
       Command{"help", "explain the commands, or one of them", define_help},

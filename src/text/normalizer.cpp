@@ -21,7 +21,7 @@ std::string map_characters(std::string_view text, Function&& function) {
 
 std::string without_marks(std::string_view text, bool nonspacing_only) {
   return map_characters(text, [&](CodePoint c, std::string& out) {
-    if (nonspacing_only ? is_mark(c) && category(c) == Category::Mn : is_mark(c)) return;
+    if (nonspacing_only ? is_nonspacing_accent(c) : is_accent(c)) return;
     append_utf8(out, c);
   });
 }

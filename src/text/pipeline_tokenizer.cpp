@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "text/byte_level.h"
@@ -38,6 +39,7 @@ class PipelineTokenizer final : public Tokenizer {
     for (AddedToken& token : parts_.added_tokens) {
       if (token.normalized && !parts_.normalizer.empty()) {
         token.content = parts_.normalizer.apply(token.content);
+        normalized_spellings_[token.id] = token.content;
         normalized.push_back(token);
       } else if (token.normalized) {
         normalized.push_back(token);
@@ -78,16 +80,16 @@ class PipelineTokenizer final : public Tokenizer {
     for (const TokenId id : ids) {
       check(id);
       if (skip_special && parts_.vocabulary.kind(id) == TokenKind::control) continue;
-      tokens.emplace_back(parts_.vocabulary.text(id));
+      tokens.emplace_back(spelling(id));
     }
     return parts_.decoder.decode(std::move(tokens));
   }
 
   std::string token_bytes(TokenId id) const override {
-    return parts_.decoder.token_bytes(token_text(id), false);
+    return parts_.decoder.token_bytes(spelling(id), false);
   }
   std::string first_token_bytes(TokenId id) const override {
-    return parts_.decoder.token_bytes(token_text(id), true);
+    return parts_.decoder.token_bytes(spelling(id), true);
   }
   std::string_view token_text(TokenId id) const override {
     check(id);
@@ -112,6 +114,14 @@ class PipelineTokenizer final : public Tokenizer {
     if (parts_.vocabulary.contains(id)) return;
     fail(ErrorKind::bad_input, "token id {}: expected one of the vocabulary's {} tokens", id,
          parts_.vocabulary.size());
+  }
+
+  // What a decoder is given: tokens that are looked for in the normalized text are spelled as they stand
+  // there.
+  std::string_view spelling(TokenId id) const {
+    check(id);
+    const auto found = normalized_spellings_.find(id);
+    return found == normalized_spellings_.end() ? parts_.vocabulary.text(id) : found->second;
   }
 
   void encode_text(std::string_view text, bool parse_special, std::span<const TextRange> literal,
@@ -193,6 +203,7 @@ class PipelineTokenizer final : public Tokenizer {
   }
 
   TokenizerParts parts_;
+  std::unordered_map<TokenId, std::string> normalized_spellings_;
   AddedTokenMatcher plain_matcher_;
   AddedTokenMatcher normalized_matcher_;
 };

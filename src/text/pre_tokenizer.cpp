@@ -155,7 +155,7 @@ class Runner {
 
   void operator()(const GroupDigitsFromRight& step) {
     const auto is_digit = [&](CodePoint c) {
-      return is_numeric(c) && (!step.decimal_only || category(c) == Category::Nd);
+      return step.decimal_only ? category(c) == Category::Nd : (character_bits(c) & character::kNumber) != 0;
     };
     replace_pieces([&](const TextRange& range) {
       std::size_t gap = range.begin;

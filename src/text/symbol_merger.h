@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <vector>
 
 namespace tessera::text {
@@ -36,7 +37,7 @@ class SymbolMerger {
   }
 
  private:
-  // Up to this length looking at all pairs again costs less than a heap.
+  // Up to this length looking at all pairs again costs less than a queue.
   static constexpr std::size_t kShortWord = 24;
   static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 
@@ -45,11 +46,41 @@ class SymbolMerger {
     std::uint32_t left = 0;
     std::uint32_t right = 0;
   };
-  struct Later {
-    bool operator()(const Candidate& a, const Candidate& b) const {
-      if (a.merge.priority != b.merge.priority) return b.merge.priority < a.merge.priority;
-      return a.left > b.left;
+  static bool is_righter(const Candidate& a, const Candidate& b) { return a.left > b.left; }
+
+  // The candidates of one priority. They come from left to right but for few, so reading them in turn takes
+  // the place of a heap's cache misses; what comes after the reading has begun waits in a heap beside.
+  class Bucket {
+   public:
+    void push(const Candidate& candidate) {
+      if (started_) {
+        late_.push_back(candidate);
+        std::push_heap(late_.begin(), late_.end(), is_righter);
+      } else {
+        sorted_ = sorted_ && (items_.empty() || items_.back().left <= candidate.left);
+        items_.push_back(candidate);
+      }
     }
+    bool empty() const { return next_ == items_.size() && late_.empty(); }
+    Candidate pop() {
+      if (!sorted_) {
+        std::sort(items_.begin(), items_.end(), [](const auto& a, const auto& b) { return a.left < b.left; });
+      }
+      started_ = sorted_ = true;
+      if (late_.empty() || (next_ < items_.size() && items_[next_].left <= late_.front().left))
+        return items_[next_++];
+      std::pop_heap(late_.begin(), late_.end(), is_righter);
+      const Candidate candidate = late_.back();
+      late_.pop_back();
+      return candidate;
+    }
+
+   private:
+    std::vector<Candidate> items_;
+    std::vector<Candidate> late_;
+    std::size_t next_ = 0;
+    bool sorted_ = true;
+    bool started_ = false;
   };
 
   void run_short() {
@@ -82,23 +113,19 @@ class SymbolMerger {
     previous_.resize(count);
     next_.resize(count);
     alive_.assign(count, true);
-    heap_.clear();
+    buckets_.clear();
     for (std::uint32_t i = 0; i < count; ++i) {
       previous_[i] = i == 0 ? kNone : i - 1;
       next_[i] = i + 1 == count ? kNone : i + 1;
     }
-    Candidate candidate;
-    for (std::uint32_t i = 0; i + 1 < count; ++i) {
-      if (!rules_.find(symbols_[i], symbols_[i + 1], candidate.merge)) continue;
-      candidate.left = i;
-      candidate.right = i + 1;
-      heap_.push_back(candidate);
-    }
-    std::make_heap(heap_.begin(), heap_.end(), Later{});
-    while (!heap_.empty()) {
-      std::pop_heap(heap_.begin(), heap_.end(), Later{});
-      const Candidate top = heap_.back();
-      heap_.pop_back();
+    for (std::uint32_t i = 0; i + 1 < count; ++i) push(i, i + 1);
+    while (!buckets_.empty()) {
+      const auto first = buckets_.begin();
+      if (first->second.empty()) {
+        buckets_.erase(first);
+        continue;
+      }
+      const Candidate top = first->second.pop();
       if (!alive_[top.left] || next_[top.left] != top.right) continue;  // one of the two has merged already
       if (!rules_.still_valid(top.merge, symbols_[top.left], symbols_[top.right])) continue;
       symbols_[top.left] = rules_.join(top.merge, symbols_[top.left], symbols_[top.right]);
@@ -119,8 +146,7 @@ class SymbolMerger {
       return;
     candidate.left = left;
     candidate.right = right;
-    heap_.push_back(candidate);
-    std::push_heap(heap_.begin(), heap_.end(), Later{});
+    buckets_[candidate.merge.priority].push(candidate);
   }
 
   const Rules& rules_;
@@ -128,7 +154,7 @@ class SymbolMerger {
   std::vector<std::uint32_t> previous_;
   std::vector<std::uint32_t> next_;
   std::vector<bool> alive_;
-  std::vector<Candidate> heap_;
+  std::map<decltype(Merge::priority), Bucket> buckets_;
 };
 
 }  // namespace tessera::text

@@ -16,11 +16,26 @@ constexpr std::uint32_t kCategoryRuns[] = {
 #include "text/unicode_categories.inc"
 };
 
+constexpr unsigned kCodePointShift = 11;
 constexpr std::uint32_t kCategoryMask = 0x1f;
+// Flags of a run: where other parts of the reference disagree with the category its regular expressions have.
+constexpr std::uint32_t kPunctuationDiffers = 0x20;
+constexpr std::uint32_t kMarkDiffers = 0x40;
 constexpr std::uint32_t kNewerBit = 0x80;
+constexpr std::uint32_t kNonspacingDiffers = 0x100;
+constexpr std::uint32_t kOtherDiffers = 0x200;
+constexpr std::uint32_t kNumberDiffers = 0x400;
+
+struct LowercasePair {
+  CodePoint from = 0;
+  CodePoint to = 0;
+};
+constexpr LowercasePair kLowercasePairs[] = {
+#include "text/unicode_lowercase.inc"
+};
 
 std::uint32_t category_run(CodePoint code_point) {
-  const std::uint32_t key = code_point << 8 | 0xffU;
+  const std::uint32_t key = code_point << kCodePointShift | ((1U << kCodePointShift) - 1);
   const std::uint32_t* after = std::upper_bound(std::begin(kCategoryRuns), std::end(kCategoryRuns), key);
   return *(after - 1);
 }
@@ -48,7 +63,7 @@ constexpr std::uint8_t bits_of(Category category) {
     case Category::Zp:
       return character::kWhiteSpace;
     default:
-      return category >= Category::Pc && category <= Category::Po ? character::kPunctuation : std::uint8_t{0};
+      return 0;
   }
 }
 
@@ -60,9 +75,10 @@ struct CharacterTable {
 
   CharacterTable() {
     for (std::size_t run = 0; run < std::size(kCategoryRuns); ++run) {
-      const CodePoint first = kCategoryRuns[run] >> 8;
+      const CodePoint first = kCategoryRuns[run] >> kCodePointShift;
       if (first >= kTableSize) break;
-      const CodePoint end = run + 1 < std::size(kCategoryRuns) ? kCategoryRuns[run + 1] >> 8 : kTableSize;
+      const CodePoint end =
+          run + 1 < std::size(kCategoryRuns) ? kCategoryRuns[run + 1] >> kCodePointShift : kTableSize;
       std::uint8_t value = bits_of(static_cast<Category>(kCategoryRuns[run] & kCategoryMask));
       if ((kCategoryRuns[run] & kNewerBit) != 0) value |= character::kNewer;
       std::fill(bits.begin() + first, bits.begin() + std::min(end, kTableSize), value);
@@ -71,50 +87,6 @@ struct CharacterTable {
       bits[control] = character::kWhiteSpace;
   }
 };
-
-// Canonical ordering: marks behind a starter by rising combining class (Unicode 3.11, D109); a sort, because
-// an exchange of neighbours takes quadratic time on hostile runs of marks.
-void order_marks(std::vector<utf8proc_int32_t>& characters) {
-  const auto combining_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
-  for (auto run = characters.begin(); run != characters.end();) {
-    if (combining_class(*run) == 0) {
-      ++run;
-      continue;
-    }
-    const auto end = std::find_if(run, characters.end(), [&](auto c) { return combining_class(c) == 0; });
-    std::stable_sort(run, end, [&](auto a, auto b) { return combining_class(a) < combining_class(b); });
-    run = end;
-  }
-}
-
-void normalize_run(std::string_view run, NormalForm form, std::string& result) {
-  const bool compatible = form == NormalForm::nfkc || form == NormalForm::nfkd;
-  const auto decompose = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
-                                                        (compatible ? UTF8PROC_COMPAT : 0));
-  std::vector<utf8proc_int32_t> characters;
-  characters.reserve(run.size());
-  int boundary_class = 0;
-  for (std::size_t position = 0; position < run.size();) {
-    const DecodedCharacter source = decode_character(run, position);
-    position += source.length;
-    std::array<utf8proc_int32_t, 32> parts{};  // the longest decomposition, of U+FDFA, has 18 characters
-    const auto count =
-        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(source.code_point), parts.data(),
-                                static_cast<utf8proc_ssize_t>(parts.size()), decompose, &boundary_class);
-    if (count < 0 || static_cast<std::size_t>(count) > parts.size()) {
-      fail(ErrorKind::internal, "Unicode normalization of U+{:04X} failed", source.code_point);
-    }
-    characters.insert(characters.end(), parts.begin(), parts.begin() + count);
-  }
-  order_marks(characters);
-  if (form == NormalForm::nfc || form == NormalForm::nfkc) {
-    const auto length =
-        utf8proc_normalize_utf32(characters.data(), static_cast<utf8proc_ssize_t>(characters.size()),
-                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-    characters.resize(static_cast<std::size_t>(length));
-  }
-  for (const utf8proc_int32_t c : characters) append_utf8(result, static_cast<CodePoint>(c));
-}
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80; }
 
@@ -132,12 +104,42 @@ Category category(CodePoint code_point) {
   return static_cast<Category>(category_run(code_point) & kCategoryMask);
 }
 
-bool is_punctuation(CodePoint code_point) {
-  if (code_point < 0x80) {
-    return (code_point >= 0x21 && code_point <= 0x2f) || (code_point >= 0x3a && code_point <= 0x40) ||
-           (code_point >= 0x5b && code_point <= 0x60) || (code_point >= 0x7b && code_point <= 0x7e);
-  }
-  return (character_bits(code_point) & character::kPunctuation) != 0;
+namespace {
+
+// What the category says, turned around where the flag stands.
+bool with_flag(CodePoint code_point, std::uint32_t flag, bool (*expected)(Category)) {
+  const std::uint32_t run = category_run(code_point);
+  return expected(static_cast<Category>(run & kCategoryMask)) != ((run & flag) != 0);
+}
+
+}  // namespace
+
+bool is_punctuation(CodePoint c) {
+  if (c < 0x80)
+    return (c >= 0x21 && c <= 0x2f) || (c >= 0x3a && c <= 0x40) || (c >= 0x5b && c <= 0x60) ||
+           (c >= 0x7b && c <= 0x7e);
+  return with_flag(c, kPunctuationDiffers,
+                   [](Category found) { return found >= Category::Pc && found <= Category::Po; });
+}
+
+bool is_numeric(CodePoint c) {
+  if (c < 0x80) return c >= '0' && c <= '9';
+  return with_flag(c, kNumberDiffers,
+                   [](Category found) { return found >= Category::Nd && found <= Category::No; });
+}
+
+bool is_accent(CodePoint c) {
+  return with_flag(c, kMarkDiffers,
+                   [](Category found) { return found >= Category::Mn && found <= Category::Me; });
+}
+
+bool is_nonspacing_accent(CodePoint c) {
+  return with_flag(c, kNonspacingDiffers, [](Category found) { return found == Category::Mn; });
+}
+
+bool is_other(CodePoint c) {
+  return with_flag(c, kOtherDiffers,
+                   [](Category found) { return found >= Category::Cc && found <= Category::Co; });
 }
 
 bool is_word_character(CodePoint c) {
@@ -149,8 +151,6 @@ bool is_word_character(CodePoint c) {
   return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
          (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
 }
-
-bool is_other(CodePoint code_point) { return category(code_point) <= Category::Co; }
 
 DecodedCharacter decode_character_before(std::string_view text, std::size_t end) {
   std::size_t start = end - 1;
@@ -250,9 +250,99 @@ void append_lowercase(std::string& output, CodePoint code_point) {
   } else if (code_point == 0x130) {  // the one unconditional mapping to two characters (SpecialCasing.txt)
     output += "i\xcc\x87";
   } else {
-    append_utf8(output, static_cast<CodePoint>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code_point))));
+    const LowercasePair* pair =
+        std::lower_bound(std::begin(kLowercasePairs), std::end(kLowercasePairs), code_point,
+                         [](const LowercasePair& one, CodePoint wanted) { return one.from < wanted; });
+    append_utf8(output,
+                pair != std::end(kLowercasePairs) && pair->from == code_point ? pair->to : code_point);
   }
 }
+
+namespace {
+
+// The reference normalizes by older tables: marks that are none there are ordinary characters, and these have
+// no decomposition.
+constexpr CodePoint kNeverDecomposed[][2] = {{0x32ff, 0x32ff},   {0xa7f2, 0xa7f4},   {0xab69, 0xab69},
+                                             {0x10781, 0x107ba}, {0x11938, 0x11938}, {0x1e030, 0x1e06d},
+                                             {0x1f16c, 0x1f16c}, {0x1fbf0, 0x1fbf9}};
+
+bool is_never_decomposed(CodePoint c) {
+  return std::any_of(std::begin(kNeverDecomposed), std::end(kNeverDecomposed),
+                     [&](const auto& range) { return c >= range[0] && c <= range[1]; });
+}
+
+bool is_unknown_mark(utf8proc_int32_t c) {
+  const auto code_point = static_cast<CodePoint>(c);
+  return (character_bits(code_point) & character::kMark) != 0 && !is_accent(code_point);
+}
+
+int combining_class(utf8proc_int32_t c) {
+  const int found = utf8proc_get_property(c)->combining_class;
+  return found == 0 || is_unknown_mark(c) ? 0 : found;
+}
+
+// Canonical ordering: marks behind a starter by rising combining class (Unicode 3.11, D109); a sort, because
+// an exchange of neighbours takes quadratic time on hostile runs of marks.
+void order_marks(std::vector<utf8proc_int32_t>& characters) {
+  for (auto run = characters.begin(); run != characters.end();) {
+    if (combining_class(*run) == 0) {
+      ++run;
+      continue;
+    }
+    const auto end = std::find_if(run, characters.end(), [](auto c) { return combining_class(c) == 0; });
+    std::stable_sort(run, end, [](auto a, auto b) { return combining_class(a) < combining_class(b); });
+    run = end;
+  }
+}
+
+// Composes within [begin, end) and returns the new end.
+utf8proc_int32_t* compose(utf8proc_int32_t* begin, utf8proc_int32_t* end) {
+  return begin + utf8proc_normalize_utf32(begin, end - begin,
+                                          static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+}
+
+// Nothing composes across a mark that the reference does not know.
+void compose_all(std::vector<utf8proc_int32_t>& characters) {
+  utf8proc_int32_t* output = characters.data();
+  utf8proc_int32_t* const end = characters.data() + characters.size();
+  for (utf8proc_int32_t* begin = characters.data(); begin != end;) {
+    utf8proc_int32_t* const next = std::find_if(begin + 1, end, is_unknown_mark);
+    utf8proc_int32_t* const composed = compose(begin, next);
+    output = std::copy(begin, composed, output);
+    begin = next;
+  }
+  characters.resize(static_cast<std::size_t>(output - characters.data()));
+}
+
+void normalize_run(std::string_view run, NormalForm form, std::string& result) {
+  const bool compatible = form == NormalForm::nfkc || form == NormalForm::nfkd;
+  const auto decompose = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
+                                                        (compatible ? UTF8PROC_COMPAT : 0));
+  std::vector<utf8proc_int32_t> characters;
+  characters.reserve(run.size());
+  int boundary_class = 0;
+  for (std::size_t position = 0; position < run.size();) {
+    const DecodedCharacter source = decode_character(run, position);
+    position += source.length;
+    if (is_never_decomposed(source.code_point)) {
+      characters.push_back(static_cast<utf8proc_int32_t>(source.code_point));
+      continue;
+    }
+    std::array<utf8proc_int32_t, 32> parts{};  // the longest decomposition, of U+FDFA, has 18 characters
+    const auto count =
+        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(source.code_point), parts.data(),
+                                static_cast<utf8proc_ssize_t>(parts.size()), decompose, &boundary_class);
+    if (count < 0 || static_cast<std::size_t>(count) > parts.size()) {
+      fail(ErrorKind::internal, "Unicode normalization of U+{:04X} failed", source.code_point);
+    }
+    characters.insert(characters.end(), parts.begin(), parts.begin() + count);
+  }
+  order_marks(characters);
+  if (form == NormalForm::nfc || form == NormalForm::nfkc) compose_all(characters);
+  for (const utf8proc_int32_t c : characters) append_utf8(result, static_cast<CodePoint>(c));
+}
+
+}  // namespace
 
 std::string normalize(std::string_view text, NormalForm form) {
   std::string result;

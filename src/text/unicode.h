@@ -49,14 +49,13 @@ enum class Category : std::uint8_t {
 
 // What the hand-written scanners ask, one bit each, so that a class is one table look-up and a mask.
 namespace character {
-inline constexpr std::uint8_t kUpper = 1;         // Lu, Lt
-inline constexpr std::uint8_t kLower = 2;         // Ll
-inline constexpr std::uint8_t kOtherLetter = 4;   // Lm, Lo
-inline constexpr std::uint8_t kMark = 8;          // M
-inline constexpr std::uint8_t kNumber = 16;       // N
-inline constexpr std::uint8_t kWhiteSpace = 32;   // White_Space
-inline constexpr std::uint8_t kPunctuation = 64;  // P
-inline constexpr std::uint8_t kNewer = 128;       // has another category in Unicode 14, which PCRE2 knows
+inline constexpr std::uint8_t kUpper = 1;        // Lu, Lt
+inline constexpr std::uint8_t kLower = 2;        // Ll
+inline constexpr std::uint8_t kOtherLetter = 4;  // Lm, Lo
+inline constexpr std::uint8_t kMark = 8;         // M
+inline constexpr std::uint8_t kNumber = 16;      // N
+inline constexpr std::uint8_t kWhiteSpace = 32;  // White_Space
+inline constexpr std::uint8_t kNewer = 128;      // has another category in Unicode 14, which PCRE2 knows
 inline constexpr std::uint8_t kLetter = kUpper | kLower | kOtherLetter;
 }  // namespace character
 
@@ -64,12 +63,15 @@ inline constexpr std::uint8_t kLetter = kUpper | kLower | kOtherLetter;
 std::uint8_t character_bits(CodePoint code_point);
 Category category(CodePoint code_point);
 
-bool is_punctuation(CodePoint code_point);     // P, and ASCII symbols too ("$+<=>^`|~")
-bool is_word_character(CodePoint code_point);  // \w of UTS 18: Alphabetic, M, Nd, Pc, Join_Control
-bool is_other(CodePoint code_point);           // C
+// As the reference's Rust code sees characters; its Unicode versions differ from that of its regular
+// expressions.
+bool is_punctuation(CodePoint code_point);        // P, and ASCII symbols too ("$+<=>^`|~")
+bool is_numeric(CodePoint code_point);            // N
+bool is_accent(CodePoint code_point);             // M
+bool is_nonspacing_accent(CodePoint code_point);  // Mn
+bool is_other(CodePoint code_point);              // Cc, Cf, Co
+bool is_word_character(CodePoint code_point);     // \w of UTS 18: Alphabetic, M, Nd, Pc, Join_Control
 inline bool is_white_space(CodePoint c) { return (character_bits(c) & character::kWhiteSpace) != 0; }
-inline bool is_numeric(CodePoint c) { return (character_bits(c) & character::kNumber) != 0; }
-inline bool is_mark(CodePoint c) { return (character_bits(c) & character::kMark) != 0; }
 
 struct DecodedCharacter {
   CodePoint code_point = 0;
