@@ -102,7 +102,7 @@ std::optional<Value> find_item(Interpreter& interpreter, const Value& object, co
     const std::size_t begin = byte_offset(text, static_cast<std::int64_t>(*index));
     std::size_t end = begin;
     next_code_point(text.bytes, end);
-    interpreter.budget().step(text.is_ascii() ? 0 : begin / 64);
+    if (!text.is_ascii()) interpreter.budget().scan(begin);
     return slice_text(&interpreter.budget(), text, begin, end);
   }
   if (object.is_object()) return object.object().item(interpreter, key);

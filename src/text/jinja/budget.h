@@ -28,20 +28,27 @@ class Budget {
   }
   // Takes `bytes` of memory; copying them costs steps too, since time is what steps stand for. Error limit.
   void take(std::uint64_t bytes) {
-    step(bytes / kBytesPerStep);
+    copied_ += bytes;
+    if (copied_ >= kBytesPerStep) {
+      step(copied_ / kBytesPerStep);
+      copied_ %= kBytesPerStep;
+    }
     if (bytes > limits_.memory_bytes - memory_) out_of_memory();
     memory_ += bytes;
   }
+  // Work on every one of `bytes`, some nanoseconds each: a step is worth about a hundred.
+  void scan(std::uint64_t bytes) { step(bytes / 16); }
   void give_back(std::uint64_t bytes) noexcept { memory_ -= bytes; }
 
  private:
-  static constexpr std::uint64_t kBytesPerStep = 256;
+  static constexpr std::uint64_t kBytesPerStep = 128;
   [[noreturn]] void out_of_steps() const;
   [[noreturn]] void out_of_memory() const;
 
   Limits limits_;
   std::uint64_t steps_ = 0;
   std::uint64_t memory_ = 0;
+  std::uint64_t copied_ = 0;
 };
 
 // Memory held by one value, given back with it. A null budget (constants of a template, the context) counts

@@ -36,6 +36,14 @@ bool is_alphabetic(char32_t c) {
 }
 
 bool is_decimal(char32_t c) { return category(c) == UTF8PROC_CATEGORY_ND; }
+// Decimal digits come in runs of ten, zero first; some runs follow one another.
+int decimal_value(char32_t c) {
+  if (!is_decimal(c)) return -1;
+  char32_t zero = c;
+  while (zero > 0 && is_decimal(zero - 1)) --zero;
+  return static_cast<int>((c - zero) % 10);
+}
+
 bool is_digit(char32_t c) { return is_decimal(c) || is_in(digits_beyond_nd(), c); }
 
 bool is_numeric(char32_t c) {

@@ -8,6 +8,7 @@ namespace tessera::text::jinja {
 bool is_space(char32_t c);         // str.isspace, also the \s of Python's re
 bool is_alphabetic(char32_t c);    // str.isalpha
 bool is_decimal(char32_t c);       // str.isdecimal
+int decimal_value(char32_t c);     // 0-9 of any script; -1 for what is no decimal digit
 bool is_digit(char32_t c);         // str.isdigit
 bool is_numeric(char32_t c);       // str.isnumeric
 bool is_alphanumeric(char32_t c);  // str.isalnum

@@ -164,6 +164,7 @@ SliceIndices slice_indices(const Value& start, const Value& stop, const Value& s
 
 Value slice_of_text(Budget& budget, const Text& text, const SliceIndices& slice) {
   TextBuilder out(&budget);
+  if (!text.is_ascii() || slice.step != 1) budget.scan(text.bytes.size());
   if (slice.step == 1 && slice.count > 0) {
     out.append(text, byte_offset(text, slice.start), byte_offset(text, slice.start + slice.count));
   } else if (slice.count > 0) {
@@ -173,6 +174,7 @@ Value slice_of_text(Budget& budget, const Text& text, const SliceIndices& slice)
       borders.push_back(position);
     }
     borders.push_back(text.bytes.size());
+    budget.step(static_cast<std::uint64_t>(slice.count) / 4);
     for (std::int64_t i = 0; i < slice.count; ++i) {
       const auto index = static_cast<std::size_t>(slice.start + i * slice.step);
       out.append(text, borders[index], borders[index + 1]);

@@ -219,6 +219,7 @@ Value striptags(Interpreter& interpreter, const Value& value, const Call& call) 
   const Arguments arguments("striptags", call, {});
   const Value whole = interpreter.to_text(value);
   const bool literal = has_literal(whole.text());
+  interpreter.budget().step(whole.text().bytes.size() / 4);
   std::string text = whole.text().bytes;
   const auto remove = [&text](std::string_view open, std::string_view close) {
     std::string kept;

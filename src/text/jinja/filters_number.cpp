@@ -15,6 +15,19 @@
 namespace tessera::text::jinja {
 namespace {
 
+// What int() and float() read: surrounding whitespace gone, the digits of every script as ASCII.
+std::string plain_number(Budget& budget, const Text& text) {
+  const Value stripped = strip_text(budget, text, nullptr, Side::both);
+  if (stripped.text().is_ascii()) return stripped.text().bytes;
+  std::string plain;
+  for (std::size_t position = 0; position < stripped.text().bytes.size();) {
+    const char32_t c = next_code_point(stripped.text().bytes, position);
+    const int digit = decimal_value(c);
+    append_code_point(plain, digit >= 0 ? static_cast<char32_t>('0' + digit) : c);
+  }
+  return plain;
+}
+
 // Digits with single underscores between them, as Python's int() and float() take them; nullopt otherwise.
 std::optional<std::string> without_underscores(std::string_view text) {
   std::string digits;
@@ -32,8 +45,7 @@ std::optional<std::string> without_underscores(std::string_view text) {
 }
 
 std::optional<std::int64_t> parse_integer(Budget& budget, const Text& text, std::int64_t base) {
-  const Value stripped = strip_text(budget, text, nullptr, Side::both);
-  auto digits = without_underscores(stripped.text().bytes);
+  auto digits = without_underscores(plain_number(budget, text));
   if (!digits || digits->empty()) return std::nullopt;
   const bool negative = digits->front() == '-';
   if (negative || digits->front() == '+') digits->erase(0, 1);
@@ -64,8 +76,7 @@ std::optional<std::int64_t> parse_integer(Budget& budget, const Text& text, std:
 }
 
 std::optional<double> parse_float(Budget& budget, const Text& text) {
-  const Value stripped = strip_text(budget, text, nullptr, Side::both);
-  auto digits = without_underscores(stripped.text().bytes);
+  auto digits = without_underscores(plain_number(budget, text));
   if (!digits || digits->empty()) return std::nullopt;
   std::string lower;
   for (const char c : *digits) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;

@@ -134,6 +134,7 @@ Value wordcount(Interpreter& interpreter, const Value& value, const Call& call) 
   const Arguments arguments("wordcount", call, {});
   const Value text = interpreter.to_text(value);
   const std::string& bytes = text.text().bytes;
+  interpreter.budget().scan(bytes.size());
   std::int64_t words = 0;
   bool inside = false;
   for (std::size_t position = 0; position < bytes.size();) {
@@ -145,7 +146,8 @@ Value wordcount(Interpreter& interpreter, const Value& value, const Call& call) 
   return Value::integer(words);
 }
 
-void append_url_quoted(TextBuilder& out, const Text& text, bool for_query) {
+void append_url_quoted(Budget& budget, TextBuilder& out, const Text& text, bool for_query) {
+  budget.step(text.bytes.size());
   static constexpr std::string_view kSafe =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~";
   const bool literal = has_literal(text);
@@ -165,14 +167,14 @@ Value urlencode(Interpreter& interpreter, const Value& value, const Call& call) 
   TextBuilder out(&interpreter.budget());
   const IteratorPtr plain = value.is_text() ? nullptr : interpreter.try_iterate(value);
   if (plain == nullptr) {
-    append_url_quoted(out, interpreter.to_text(value).text(), false);
+    append_url_quoted(interpreter.budget(), out, interpreter.to_text(value).text(), false);
     return out.finish();
   }
   const auto append_pair = [&](const Value& key, const Value& item) {
     if (out.size() > 0) out.append("&");
-    append_url_quoted(out, interpreter.to_text(key).text(), true);
+    append_url_quoted(interpreter.budget(), out, interpreter.to_text(key).text(), true);
     out.append("=");
-    append_url_quoted(out, interpreter.to_text(item).text(), true);
+    append_url_quoted(interpreter.budget(), out, interpreter.to_text(item).text(), true);
   };
   if (value.is_dict()) {
     for (const auto& [key, item] : value.dict().items()) append_pair(key, item);

@@ -74,6 +74,7 @@ class JsonWriter {
 
   void write_text(const Text& text) {
     const std::string& bytes = text.bytes;
+    interpreter_.budget().scan(bytes.size());
     out_.append("\"");
     std::size_t written = 0;
     for (std::size_t position = 0; position < bytes.size();) {

@@ -153,6 +153,7 @@ void Lexer::lex_root() {
 }
 
 void Lexer::lex_comment() {
+  if (position_ >= source_.size()) return;
   const std::size_t close = source_.find("#}", position_);
   if (close == std::string::npos)
     complain("expected '#}' at the end of a comment, found the end of the template");
@@ -167,6 +168,7 @@ void Lexer::lex_comment() {
 }
 
 void Lexer::lex_raw() {
+  if (position_ >= source_.size()) return;
   for (std::size_t begin = source_.find("{%", position_); begin != std::string::npos;
        begin = source_.find("{%", begin + 1)) {
     std::size_t cursor = begin + 2;

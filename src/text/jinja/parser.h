@@ -55,10 +55,8 @@ class Parser {
   ExprPtr parse_string();
   ExprPtr parse_list();
   ExprPtr parse_dict();
-  // `end_name`: a keyword that ends the tuple as well ("in", "recursive").
-  ExprPtr parse_tuple(bool with_conditional = true, std::string_view end_name = {},
-                      bool in_parentheses = false);
-  bool is_tuple_end(std::string_view end_name) const;
+  ExprPtr parse_tuple(bool with_conditional = true, bool in_parentheses = false);
+  bool is_tuple_end() const;
   ExprPtr parse_postfix(ExprPtr node);
   ExprPtr parse_filters_and_tests(ExprPtr node);
   ExprPtr parse_subscript(ExprPtr node);
@@ -90,7 +88,7 @@ class Parser {
   std::unique_ptr<Stmt> parse_print();
   std::unique_ptr<Stmt> parse_loop_control();
   std::unique_ptr<Stmt> parse_unavailable();
-  Target parse_target(bool with_namespace, std::string_view end_name = {});
+  Target parse_target(bool with_namespace);
   Target parse_single_target(bool with_namespace);
   void parse_signature(MacroDefinition& definition);
   void parse_macro_body(MacroDefinition& definition, std::string_view end_tag);

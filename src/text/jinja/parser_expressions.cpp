@@ -213,7 +213,7 @@ ExprPtr Parser::parse_primary() {
       break;
   }
   if (skip_symbol("(")) {
-    ExprPtr node = parse_tuple(true, {}, true);
+    ExprPtr node = parse_tuple(true, true);
     expect_symbol(")");
     return node;
   }
@@ -268,17 +268,16 @@ ExprPtr Parser::parse_dict() {
   return node;
 }
 
-bool Parser::is_tuple_end(std::string_view end_name) const {
-  return is_type(TokenType::variable_end) || is_type(TokenType::block_end) || is_symbol(")") ||
-         (!end_name.empty() && is_name(end_name));
+bool Parser::is_tuple_end() const {
+  return is_type(TokenType::variable_end) || is_type(TokenType::block_end) || is_symbol(")");
 }
 
-ExprPtr Parser::parse_tuple(bool with_conditional, std::string_view end_name, bool in_parentheses) {
+ExprPtr Parser::parse_tuple(bool with_conditional, bool in_parentheses) {
   auto tuple = std::make_unique<ListLiteral>(ExprType::tuple, current().line);
   bool is_tuple = false;
   while (true) {
     if (!tuple->items.empty()) expect_symbol(",");
-    if (is_tuple_end(end_name)) break;
+    if (is_tuple_end()) break;
     tuple->items.push_back(parse_expression(with_conditional));
     nest(*tuple, tuple->items.back());
     if (!is_symbol(",")) break;
@@ -340,8 +339,8 @@ ExprPtr Parser::parse_subscript(ExprPtr node) {
 
 ExprPtr Parser::parse_bracket_subscript(ExprPtr node, int line) {
   if (skip_symbol(":")) return parse_slice_rest(std::move(node), nullptr, line);
-  if (is_symbol("]")) complain("a subscript");
-  ExprPtr key = parse_expression();
+  // An empty subscript is the empty tuple, as Jinja has it.
+  ExprPtr key = is_symbol("]") ? std::make_unique<ListLiteral>(ExprType::tuple, line) : parse_expression();
   if (skip_symbol(":")) return parse_slice_rest(std::move(node), std::move(key), line);
   if (is_symbol(",")) {
     auto tuple = std::make_unique<ListLiteral>(ExprType::tuple, line);

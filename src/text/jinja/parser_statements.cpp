@@ -186,9 +186,9 @@ std::unique_ptr<Stmt> Parser::parse_for() {
   auto loop = std::make_unique<LoopStmt>(take().line);
   loop->loop_symbol = symbol("loop");
   ++loops_in_source_;
-  loop->target = parse_target(false, "in");
+  loop->target = parse_target(false);
   expect_name("in");
-  loop->iterable = parse_tuple(false, "recursive");
+  loop->iterable = parse_tuple(false);
   const bool outer_soft = std::exchange(soft_, false);
   if (skip_name("if")) loop->filter = parse_expression();
   loop->recursive = skip_name("recursive");
@@ -370,13 +370,13 @@ std::unique_ptr<Stmt> Parser::parse_unavailable() {
   return statement;
 }
 
-Target Parser::parse_target(bool with_namespace, std::string_view end_name) {
+Target Parser::parse_target(bool with_namespace) {
   const NestingGuard guard(*this);
   std::vector<Target> items;
   bool is_tuple = false;
   while (true) {
     if (!items.empty()) expect_symbol(",");
-    if (!items.empty() && (is_tuple_end(end_name) || is_symbol("="))) break;
+    if (!items.empty() && is_tuple_end()) break;
     items.push_back(parse_single_target(with_namespace));
     if (!is_symbol(",")) break;
     is_tuple = true;
@@ -390,7 +390,9 @@ Target Parser::parse_target(bool with_namespace, std::string_view end_name) {
 
 Target Parser::parse_single_target(bool with_namespace) {
   if (skip_symbol("(")) {
-    Target target = parse_target(false);
+    Target target;
+    target.type = Target::Type::tuple;
+    if (!is_symbol(")")) target = parse_target(false);
     expect_symbol(")");
     return target;
   }

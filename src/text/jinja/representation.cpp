@@ -96,6 +96,7 @@ void append_representation(Interpreter& interpreter, TextBuilder& out, const Val
   require_shallow(nesting);
   interpreter.budget().step();
   if (value.is_text()) {
+    interpreter.budget().scan(value.text().bytes.size());
     if (value.text().markup) out.append("Markup(");
     append_quoted(out, value.text());
     if (value.text().markup) out.append(")");

@@ -185,9 +185,8 @@ Interpreter::Flow Interpreter::run_loop(const LoopStmt& loop) {
 Interpreter::Flow Interpreter::run_loop_over(const LoopStmt& loop, const Value& items, int depth) {
   const ScopePtr outer = scope_;
   const auto state = std::make_shared<LoopObject>(*this, loop, outer, items, depth);
-  bool any = false;
+  bool completed = false;  // an iteration that break or continue cut short does not count
   while (auto item = state->advance(*this)) {
-    any = true;
     budget_.step();
     const ScopeSwitch inner(scope_, std::make_shared<Scope>(outer));
     scope_->set(loop.loop_symbol, state->self());
@@ -195,8 +194,9 @@ Interpreter::Flow Interpreter::run_loop_over(const LoopStmt& loop, const Value& 
     scope_->hide(loop.hidden);
     const Flow flow = run(loop.body);
     if (flow == Flow::break_loop) break;
+    if (flow == Flow::normal) completed = true;
   }
-  if (any) return Flow::normal;
+  if (completed) return Flow::normal;
   const ScopeSwitch inner(scope_, std::make_shared<Scope>(outer));
   scope_->hide(loop.otherwise_hidden);
   return run(loop.otherwise);

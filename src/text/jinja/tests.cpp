@@ -82,12 +82,16 @@ bool is_callable(Interpreter& interpreter, const Value& self, const Call& call) 
 
 bool is_lower(Interpreter& interpreter, const Value& self, const Call& call) {
   const Arguments arguments("lower", call, {});
-  return is_lower_text(interpreter.to_text(self).text());
+  const Value text = interpreter.to_text(self);
+  interpreter.budget().scan(text.text().bytes.size());
+  return is_lower_text(text.text());
 }
 
 bool is_upper(Interpreter& interpreter, const Value& self, const Call& call) {
   const Arguments arguments("upper", call, {});
-  return is_upper_text(interpreter.to_text(self).text());
+  const Value text = interpreter.to_text(self);
+  interpreter.budget().scan(text.text().bytes.size());
+  return is_upper_text(text.text());
 }
 
 // Identity. Small numbers are one object each in Python; texts and containers are when they are one here.

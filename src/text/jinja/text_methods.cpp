@@ -42,7 +42,7 @@ std::int64_t find_argument(Interpreter& interpreter, std::string_view name, cons
   const Arguments arguments(name, call, {"sub", "start", "end"}, 1, true);
   const Text& text = self.text();
   const Text& needle = arguments.text(0);
-  interpreter.budget().step(text.bytes.size() / 64);
+  interpreter.budget().scan(text.bytes.size());
   const Window window = read_window(arguments, text, 1);
   if (!window.valid) return -1;
   const std::string_view view = std::string_view(text.bytes).substr(window.begin, window.end - window.begin);
@@ -76,7 +76,7 @@ Value count(Interpreter& interpreter, const Value& self, const Call& call) {
   const Arguments arguments("count", call, {"sub", "start", "end"}, 1, true);
   const Text& text = self.text();
   const std::string& needle = arguments.text(0).bytes;
-  interpreter.budget().step(text.bytes.size() / 64);
+  interpreter.budget().scan(text.bytes.size());
   const Window window = read_window(arguments, text, 1);
   if (!window.valid) return Value::integer(0);
   const std::string_view view = std::string_view(text.bytes).substr(window.begin, window.end - window.begin);
@@ -89,9 +89,10 @@ Value count(Interpreter& interpreter, const Value& self, const Call& call) {
   return Value::integer(found);
 }
 
-bool matches_affix(const Value& self, const Call& call, bool prefix) {
+bool matches_affix(Interpreter& interpreter, const Value& self, const Call& call, bool prefix) {
   const Arguments arguments(prefix ? "startswith" : "endswith", call, {"affix", "start", "end"}, 1, true);
   const Text& text = self.text();
+  if (!text.is_ascii()) interpreter.budget().scan(text.bytes.size());
   const Window window = read_window(arguments, text, 1);
   const std::string_view view = std::string_view(text.bytes).substr(window.begin, window.end - window.begin);
   const auto matches = [&](const Value& affix) {
@@ -103,12 +104,12 @@ bool matches_affix(const Value& self, const Call& call, bool prefix) {
   return std::ranges::any_of(affix.sequence().items, matches);
 }
 
-Value startswith(Interpreter&, const Value& self, const Call& call) {
-  return Value::boolean(matches_affix(self, call, true));
+Value startswith(Interpreter& interpreter, const Value& self, const Call& call) {
+  return Value::boolean(matches_affix(interpreter, self, call, true));
 }
 
-Value endswith(Interpreter&, const Value& self, const Call& call) {
-  return Value::boolean(matches_affix(self, call, false));
+Value endswith(Interpreter& interpreter, const Value& self, const Call& call) {
+  return Value::boolean(matches_affix(interpreter, self, call, false));
 }
 
 Value strip_side(Interpreter& interpreter, std::string_view name, const Value& self, const Call& call,
@@ -154,6 +155,7 @@ Value partition_side(Interpreter& interpreter, const Value& self, const Call& ca
   const Arguments arguments("partition", call, {"sep"}, 1, true);
   const Text& text = self.text();
   const std::string& separator = arguments.text(0).bytes;
+  interpreter.budget().scan(text.bytes.size());
   if (separator.empty()) fail(ErrorKind::bad_input, "partition: expected a separator, found an empty text");
   Budget& budget = interpreter.budget();
   const std::size_t found = last ? find_last_bytes(text.bytes, separator) : find_bytes(text.bytes, separator);
@@ -259,6 +261,7 @@ Value expandtabs(Interpreter& interpreter, const Value& self, const Call& call) 
   const Arguments arguments("expandtabs", call, {"tabsize"});
   const std::int64_t size = arguments.integer(0, 8);
   const Text& text = self.text();
+  interpreter.budget().step(text.bytes.size() / 4);
   TextBuilder out(&interpreter.budget());
   std::int64_t column = 0;
   for (std::size_t position = 0; position < text.bytes.size();) {
@@ -311,7 +314,7 @@ template <bool (*Predicate)(char32_t), bool EmptyIs = false>
 Value all_characters(Interpreter& interpreter, const Value& self, const Call& call) {
   const Arguments arguments("is...", call, {});
   const std::string& bytes = self.text().bytes;
-  interpreter.budget().step(bytes.size() / 64);
+  interpreter.budget().scan(bytes.size());
   for (std::size_t position = 0; position < bytes.size();) {
     if (!Predicate(next_code_point(bytes, position))) return Value::boolean(false);
   }
@@ -320,17 +323,20 @@ Value all_characters(Interpreter& interpreter, const Value& self, const Call& ca
 
 bool is_ascii_character(char32_t c) { return c < 0x80; }
 
-Value islower(Interpreter&, const Value& self, const Call& call) {
+Value islower(Interpreter& interpreter, const Value& self, const Call& call) {
   const Arguments arguments("islower", call, {});
+  interpreter.budget().scan(self.text().bytes.size());
   return Value::boolean(is_lower_text(self.text()));
 }
-Value isupper(Interpreter&, const Value& self, const Call& call) {
+Value isupper(Interpreter& interpreter, const Value& self, const Call& call) {
   const Arguments arguments("isupper", call, {});
+  interpreter.budget().scan(self.text().bytes.size());
   return Value::boolean(is_upper_text(self.text()));
 }
 
-Value istitle(Interpreter&, const Value& self, const Call& call) {
+Value istitle(Interpreter& interpreter, const Value& self, const Call& call) {
   const Arguments arguments("istitle", call, {});
+  interpreter.budget().scan(self.text().bytes.size());
   bool after_cased = false;
   bool any = false;
   const std::string& bytes = self.text().bytes;
@@ -344,8 +350,9 @@ Value istitle(Interpreter&, const Value& self, const Call& call) {
   return Value::boolean(any);
 }
 
-Value isidentifier(Interpreter&, const Value& self, const Call& call) {
+Value isidentifier(Interpreter& interpreter, const Value& self, const Call& call) {
   const Arguments arguments("isidentifier", call, {});
+  interpreter.budget().scan(self.text().bytes.size());
   const std::string& bytes = self.text().bytes;
   std::size_t position = 0;
   if (bytes.empty() || !is_identifier_start(next_code_point(bytes, position))) return Value::boolean(false);
