@@ -26,7 +26,9 @@ class Generator {
   const LoadedModel& loaded() const { return *loaded_; }
   const text::Tokenizer& tokenizer() const { return *loaded_->tokenizer; }
   std::int64_t context_size() const { return context_size_; }
+  std::int64_t prefill_chunk() const { return prefill_chunk_; }
   KeyValueCache& cache() { return cache_; }
+  const KeyValueCache& cache() const { return cache_; }
   ModelRunner& runner() { return runner_; }
 
   Sequence new_sequence() { return Sequence(cache_.block_manager()); }

@@ -39,6 +39,7 @@ struct LoadedModel {
 // Opens `path` (GGUF file or Hugging Face folder). Reports one Progress of stage "load" per step. Error io,
 // bad_input, unsupported: as the rooms below say; bad_input too when vocabulary and model disagree on their
 // size.
-LoadedModel load_model(const std::string& path, const ProgressSink& progress = {});
+LoadedModel load_model(const std::string& path, const ProgressSink& progress = {},
+                       const models::ModelOptions& options = {});
 
 }  // namespace tessera::engine
