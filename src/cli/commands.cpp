@@ -15,6 +15,9 @@ std::span<const Command> commands() {
       Command{"tokenize", "turn text into token ids, and back", define_tokenize},
       Command{"template", "render a chat template", define_template},
       Command{"quantize", "store a model in fewer bits, as a GGUF file", define_quantize},
+      Command{"generate", "continue a text; in a terminal, tell a story together", define_generate},
+      Command{"perplexity", "measure how well a model predicts a text", define_perplexity},
+      Command{"bench", "measure the speed of prefill and decode", define_bench},
       Command{"help", "explain the commands, or one of them", define_help},
   };
   return kCommands;

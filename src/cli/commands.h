@@ -13,5 +13,8 @@ void define_pull(CLI::App& app);
 void define_template(CLI::App& app);
 void define_tokenize(CLI::App& app);
 void define_quantize(CLI::App& app);
+void define_generate(CLI::App& app);
+void define_perplexity(CLI::App& app);
+void define_bench(CLI::App& app);
 
 }  // namespace tessera::cli

@@ -1,0 +1,50 @@
+#include "cli/open_model.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "cli/options.h"
+#include "hub/model_directory.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+DType cache_type_from_name(const std::string& name) {
+  const auto dtype = dtype_from_name(name);
+  if (dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16) return *dtype;
+  fail(ErrorKind::bad_usage, "--cache-type: expected f32, f16 or bf16, found '{}'", printable(name));
+}
+
+}  // namespace
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+  add_option(app, "-m,--model", flags.model,
+             "GGUF file, Hugging Face folder, or name; without it the default model");
+  add_option(app, "-t,--threads", flags.threads,
+             "threads to compute with; 0: every CPU this process may use");
+  add_option(app, "-c,--ctx-size", flags.context_size,
+             "tokens of context; 0: what the model was trained for, at most " +
+                 std::to_string(engine::kDefaultContextLimit));
+  add_option(app, "--cache-type", flags.cache_type, "keys and values are kept as f32, f16 or bf16");
+}
+
+std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags) {
+  if (flags.threads < 0 || flags.threads > kMostThreads) {
+    fail(ErrorKind::bad_usage, "--threads: expected 0 to {}, found {}", kMostThreads, flags.threads);
+  }
+  if (flags.context_size < 0) {
+    fail(ErrorKind::bad_usage, "--ctx-size: expected 0 or more tokens, found {}", flags.context_size);
+  }
+  const engine::GeneratorOptions options{.context_size = flags.context_size,
+                                         .cache_dtype = cache_type_from_name(flags.cache_type)};
+  if (flags.threads > 0) set_thread_count(flags.threads);
+  const std::string path = flags.model.empty() ? hub::default_model() : hub::resolve_model(flags.model);
+  auto loaded = std::make_shared<const engine::LoadedModel>(
+      engine::load_model(path, {}, {.context_size = flags.context_size}));
+  return std::make_unique<engine::Generator>(std::move(loaded), options);
+}
+
+}  // namespace tessera::cli
