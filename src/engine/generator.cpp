@@ -32,7 +32,8 @@ std::int64_t chosen_context_size(const models::ModelConfig& config, std::int64_t
 // Text of sampled tokens on its way out: whole characters only, stop strings found, pieces handed on.
 class Output {
  public:
-  Output(const text::Tokenizer& tokenizer, const Request& request, const PieceSink& sink, GenerationResult& result)
+  Output(const text::Tokenizer& tokenizer, const Request& request, const PieceSink& sink,
+         GenerationResult& result)
       : decoder_(tokenizer, true, begins_text(tokenizer, request)),
         matcher_(request.stop),
         sink_(&sink),
@@ -59,7 +60,8 @@ class Output {
   }
 
  private:
-  // After nothing but BOS the first token begins the text, and loses the space that some tokenizers put there.
+  // After nothing but BOS the first token begins the text, and loses the space that some tokenizers put
+  // there.
   static bool begins_text(const text::Tokenizer& tokenizer, const Request& request) {
     return std::ranges::all_of(request.prompt, [&](TokenId token) {
       return tokenizer.token_kind(token) == text::TokenKind::control;
@@ -138,23 +140,27 @@ bool Generator::ends_generation(TokenId token) const {
 }
 
 Tensor Generator::prefill(Sequence& sequence, const CancelFlag* cancel, const ProgressSink& on_progress) {
-  Progress progress{.stage = "prefill", .subject = loaded_->name, .unit = "tokens"};
-  progress.total = static_cast<std::uint64_t>(sequence.length() - sequence.cached());
   const auto start = Clock::now();
+  const std::int64_t first = sequence.cached();
   Tensor logits;
   while (sequence.cached() < sequence.length()) {
     if (is_set(cancel)) return {};
     const std::int64_t left = sequence.length() - sequence.cached();
     const SequenceStep step{&sequence, std::min(left, prefill_chunk_), left <= prefill_chunk_ ? 1 : 0};
     logits = runner_.run({&step, 1});
-    if (!on_progress) continue;
-    progress.done += static_cast<std::uint64_t>(step.tokens);
-    progress.seconds = seconds_since(start);
-    progress.per_second = progress.seconds > 0 ? static_cast<double>(progress.done) / progress.seconds : 0;
-    progress.finished = progress.done == progress.total;
-    on_progress(progress);
+    if (on_progress) on_progress(prefill_progress(sequence, first, seconds_since(start)));
   }
   return logits;
+}
+
+Progress Generator::prefill_progress(const Sequence& sequence, std::int64_t first, double seconds) const {
+  Progress progress{.stage = "prefill", .subject = loaded_->name, .unit = "tokens"};
+  progress.done = static_cast<std::uint64_t>(sequence.cached() - first);
+  progress.total = static_cast<std::uint64_t>(sequence.length() - first);
+  progress.seconds = seconds;
+  progress.per_second = seconds > 0 ? static_cast<double>(progress.done) / seconds : 0;
+  progress.finished = progress.done == progress.total;
+  return progress;
 }
 
 GenerationResult Generator::generate(Sequence& sequence, const Request& request, const PieceSink& on_piece,

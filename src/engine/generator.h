@@ -50,6 +50,8 @@ class Generator {
   bool ends_generation(TokenId token) const;
 
  private:
+  Progress prefill_progress(const Sequence& sequence, std::int64_t first, double seconds) const;
+
   std::shared_ptr<const LoadedModel> loaded_;
   std::int64_t context_size_;
   std::int64_t prefill_chunk_;

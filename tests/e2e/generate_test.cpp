@@ -88,7 +88,8 @@ TEST_F(GenerateWithDefaultModel, TheSameSeedGivesTheSameTextOnAnyThreads) {
 }
 
 TEST_F(GenerateWithDefaultModel, StandardInputIsThePrompt) {
-  const auto piped = generate({"-n", "12", "--temp", "0"}, {.input = "The capital of France is\n", .environment = {}});
+  const auto piped =
+      generate({"-n", "12", "--temp", "0"}, {.input = "The capital of France is\n", .environment = {}});
   const auto given = generate({"-n", "12", "--temp", "0", "-p", "The capital of France is"});
   EXPECT_EQ(piped.exit_code, 0) << piped.errors;
   EXPECT_EQ(piped.output, given.output);
