@@ -183,7 +183,7 @@ void Sampler::collect_candidates(std::span<const float> logits) {
   const bool select = keep < size;
   for (std::size_t i = 0; i < size; ++i) {
     if (!(logits[i] > -kInfinity)) continue;  // also NaN
-    const Candidate candidate{static_cast<TokenId>(i), logits[i], 0};
+    const Candidate candidate{.token = static_cast<TokenId>(i), .logit = logits[i]};
     if (!select) {
       candidates_.push_back(candidate);
     } else if (candidates_.size() < keep) {
@@ -244,9 +244,10 @@ void Sampler::keep_typical() {
   for (const Candidate& c : candidates_) {
     if (c.probability > 0) entropy -= c.probability * std::log(c.probability);
   }
-  const auto distance = [&](const Candidate& c) { return std::abs(-std::log(c.probability) - entropy); };
-  std::ranges::stable_sort(candidates_,
-                           [&](const Candidate& a, const Candidate& b) { return distance(a) < distance(b); });
+  for (Candidate& c : candidates_) c.distance = std::abs(-std::log(c.probability) - entropy);
+  std::ranges::sort(candidates_, [](const Candidate& a, const Candidate& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.token < b.token;
+  });
   double mass = 0;
   std::size_t count = 0;
   while (count < candidates_.size() && (count == 0 || mass < double{options_.typical_p})) {

@@ -76,6 +76,7 @@ class Sampler {
     TokenId token = 0;
     double logit = 0;  // later: (logit - best) / temperature
     double probability = 0;
+    double distance = 0;  // of its surprise from the expected one, for keep_typical()
   };
   // The logits after bias and penalties, in Hugging Face's order: bias, repetition; then presence and
   // frequency.
