@@ -22,6 +22,8 @@ namespace {
 // What is read from standard input or given with -p; far above any context, far below memory.
 constexpr std::size_t kMostPromptBytes = std::size_t{64} << 20;
 
+constexpr std::int64_t kMostTokens = 1'000'000'000;
+
 // Where neither a flag nor the model's authors say otherwise: lively, and without the long tail.
 constexpr auto story_sampling = [] {
   return engine::SamplingOptions{.temperature = 0.8F, .top_k = 40, .top_p = 0.95F, .min_p = 0.05F};
@@ -40,8 +42,8 @@ struct GenerateFlags {
 
 // What can be known to be wrong before the model is opened.
 void check_flags(const GenerateFlags& flags) {
-  if (flags.predict < -1) {
-    fail(ErrorKind::bad_usage, "--predict: expected -1 (until the context is full), 0 or more, found {}",
+  if (flags.predict < -1 || flags.predict > kMostTokens) {
+    fail(ErrorKind::bad_usage, "--predict: expected -1 (until the context is full) or 0 to {}, found {}", kMostTokens,
          flags.predict);
   }
   engine::SamplingOptions sampling = sampling_options(flags.sampling, {}, story_sampling());

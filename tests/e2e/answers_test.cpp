@@ -32,7 +32,7 @@ class Answers : public ::testing::Test {
 TEST_F(Answers, AFixedSetOfQuestions) {
   const std::vector<Question> questions{
       {"What is the capital of France?", "Paris"},
-      {"What is the capital of Italy?", "Rome"},
+      {"What is the capital of Germany?", "Berlin"},
       {"What color is the sky on a clear day?", "blue"},
       {"Who wrote Romeo and Juliet?", "Shakespeare"},
       {"What is 2 + 2?", "4"},
