@@ -10,12 +10,13 @@ namespace tessera::cli {
 
 std::span<const Command> commands() {
   static constexpr std::array kCommands = {
+      Command{"chat", "talk with a model", define_chat},
+      Command{"generate", "continue a text; in a terminal, tell a story together", define_generate},
       Command{"pull", "get a model from the Hugging Face hub", define_pull},
       Command{"models", "list the models on this machine, or remove one", define_models},
       Command{"tokenize", "turn text into token ids, and back", define_tokenize},
       Command{"template", "render a chat template", define_template},
       Command{"quantize", "store a model in fewer bits, as a GGUF file", define_quantize},
-      Command{"generate", "continue a text; in a terminal, tell a story together", define_generate},
       Command{"perplexity", "measure how well a model predicts a text", define_perplexity},
       Command{"bench", "measure the speed of prefill and decode", define_bench},
       Command{"help", "explain the commands, or one of them", define_help},

@@ -7,6 +7,7 @@ class App;
 
 namespace tessera::cli {
 
+void define_chat(CLI::App& app);
 void define_help(CLI::App& app);
 void define_models(CLI::App& app);
 void define_pull(CLI::App& app);

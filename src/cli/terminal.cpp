@@ -1,6 +1,7 @@
 #include "cli/terminal.h"
 
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/standard_folders.h"
@@ -50,6 +51,24 @@ int terminal_width(int fd) {
   winsize size{};
   if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   return 80;
+}
+
+namespace {
+
+bool set_echo(bool on) {
+  termios settings{};
+  if (::tcgetattr(STDIN_FILENO, &settings) != 0) return false;
+  if (((settings.c_lflag & ECHO) != 0) == on) return false;
+  settings.c_lflag ^= ECHO;
+  return ::tcsetattr(STDIN_FILENO, TCSADRAIN, &settings) == 0;
+}
+
+}  // namespace
+
+EchoOff::EchoOff() : changed_(set_echo(false)) {}
+
+EchoOff::~EchoOff() {
+  if (changed_) set_echo(true);
 }
 
 std::string terminal_safe(std::string_view text) {

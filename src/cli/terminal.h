@@ -14,6 +14,18 @@ bool use_color(int fd);
 // Columns of the terminal behind `fd`; 80 when it does not tell.
 int terminal_width(int fd);
 
+// While one lives, what is typed ahead is kept but not shown, so that it does not mix with what is printed.
+class EchoOff {
+ public:
+  EchoOff();  // nothing happens when standard input is no terminal
+  ~EchoOff();
+  EchoOff(const EchoOff&) = delete;
+  EchoOff& operator=(const EchoOff&) = delete;
+
+ private:
+  bool changed_ = false;
+};
+
 // `text` without what a terminal would obey: every control character but newline and tab becomes its picture
 // (ESC is U+241B), C1 controls and invalid UTF-8 become U+FFFD; the return before a newline goes. For text
 // that a model, a file or the hub made, when it is shown in a terminal.
