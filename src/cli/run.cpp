@@ -71,7 +71,8 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
     fmt::print(stderr, "{}\nerror: expected a command\n", app.help());
   } else if (chosen.empty() && !rest.empty() && rest.front().front() != '-') {
     fmt::print(stderr, "{}", unknown_command(app, rest.front()));
-  } else if (!rest.empty() && dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+  } else if (!rest.empty() && (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
+                               dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)) {
     fmt::print(stderr, "{}", unknown_argument(chosen.empty() ? app : *chosen.front(), rest.front()));
   } else {
     const std::string command = chosen.empty() ? "tessera" : "tessera " + chosen.front()->get_name();
