@@ -74,8 +74,7 @@ class DictView : public Object {
 // namespace(): the one value whose attributes can be set.
 class Namespace : public Object {
  public:
-  explicit Namespace(Budget* budget)
-      : Object(budget), values_(std::make_unique<Dict>(budget)), budget_(budget) {}
+  explicit Namespace(Budget* budget) : Object(budget), values_(std::make_unique<Dict>(budget)) {}
   std::string type_name() const override { return "Namespace"; }
   std::optional<Value> attribute(Interpreter& interpreter, std::string_view name) override;
   // Error bad_input for names that begin with an underscore.
@@ -85,7 +84,6 @@ class Namespace : public Object {
 
  private:
   std::unique_ptr<Dict> values_;
-  Budget* budget_;
 };
 
 // A function of this library: a global, or a method together with its object.
