@@ -47,8 +47,10 @@ void sort_by_key(Interpreter& interpreter, std::vector<Keyed>& entries, bool rev
   Budget& budget = interpreter.budget();
   // Python reverses, sorts, and reverses again, so that equals stay in order.
   if (reverse) std::ranges::reverse(entries);
-  std::ranges::stable_sort(
-      entries, [&](const Keyed& left, const Keyed& right) { return less(left.key, right.key, &budget); });
+  std::ranges::stable_sort(entries, [&](const Keyed& left, const Keyed& right) {
+    budget.step(2);
+    return less(left.key, right.key, &budget);
+  });
   if (reverse) std::ranges::reverse(entries);
 }
 
