@@ -19,6 +19,7 @@ std::span<const Command> commands() {
       Command{"quantize", "store a model in fewer bits, as a GGUF file", define_quantize},
       Command{"perplexity", "measure how well a model predicts a text", define_perplexity},
       Command{"bench", "measure the speed of prefill and decode", define_bench},
+      Command{"inspect", "tell what a model file holds", define_inspect},
       Command{"help", "explain the commands, or one of them", define_help},
   };
   return kCommands;

@@ -9,6 +9,7 @@ namespace tessera::cli {
 
 void define_chat(CLI::App& app);
 void define_help(CLI::App& app);
+void define_inspect(CLI::App& app);
 void define_models(CLI::App& app);
 void define_pull(CLI::App& app);
 void define_template(CLI::App& app);
