@@ -23,12 +23,21 @@ constexpr std::uint64_t kLargestAlignment = 1 << 20;
 constexpr std::uint64_t kSmallestPair = 8 + 4 + 1;
 constexpr std::uint64_t kSmallestTensor = 8 + 4 + 4 + 8;
 
+// What one file holds.
+struct GgufContent {
+  Metadata metadata;
+  std::vector<FoundTensor> tensors;
+};
+
 class GgufReader {
  public:
-  explicit GgufReader(const std::shared_ptr<const MappedFile>& file)
-      : file_(file), reader_(file->path(), file->bytes()), metadata_(file->path(), file) {}
+  GgufReader(const std::shared_ptr<const MappedFile>& file, std::size_t file_index)
+      : file_(file),
+        file_index_(file_index),
+        reader_(file->path(), file->bytes()),
+        metadata_(file->path(), file) {}
 
-  std::shared_ptr<const WeightSource> read() {
+  GgufContent read() {
     read_version();
     const std::uint64_t tensor_count = reader_.read_count("tensors", kSmallestTensor);
     const std::uint64_t pair_count = reader_.read_count("key-value pairs", kSmallestPair);
@@ -40,11 +49,7 @@ class GgufReader {
     place_tensors(tensors, CheckedSize(reader_.offset(), "tensor data").aligned_to(alignment).value(),
                   alignment);
     sort_and_check_overlap(tensors);
-    std::string architecture(metadata_.require_string(kGgufArchitectureKey));
-    return std::make_shared<MappedWeights>(
-        MappedWeights::Description{
-            NamingScheme::gguf, file_->path(), std::move(architecture), std::move(metadata_), {}},
-        std::vector{file_}, std::move(tensors));
+    return {std::move(metadata_), std::move(tensors)};
   }
 
  private:
@@ -190,6 +195,7 @@ class GgufReader {
     reader_.set_subject(fmt::format("tensor {}", index));
     FoundTensor tensor;
     tensor.info.file = file_->path();
+    tensor.file_index = file_index_;
     tensor.info.name = reader_.read_string("name", kLongestName);
     reader_.set_subject(fmt::format("tensor '{}'", printable(tensor.info.name)));
     tensor.info.shape = read_shape();
@@ -265,10 +271,26 @@ class GgufReader {
   }
 
   std::shared_ptr<const MappedFile> file_;
+  std::size_t file_index_;
   ByteReader reader_;
   Metadata metadata_;
   std::vector<std::uint64_t> offset_fields_;  // where each tensor's offset is written, for error lines
 };
+
+// Each part of a split model says which it is of how many; a whole file need not.
+void check_part(const Metadata& metadata, std::size_t index, std::size_t count) {
+  const auto stated_count = metadata.find_int("split.count").value_or(1);
+  const auto stated_index = metadata.find_int("split.no").value_or(0);
+  if (stated_count != static_cast<std::int64_t>(count)) {
+    fail(ErrorKind::bad_input,
+         "{}: expected a model of {} file{}, found part {} of {}; keep the parts' names "
+         "(NAME-00001-of-00002.gguf) and open the first",
+         metadata.where("split.count"), count, count == 1 ? "" : "s", stated_index + 1, stated_count);
+  }
+  if (stated_index != static_cast<std::int64_t>(index)) {
+    fail(ErrorKind::bad_input, "{}: expected {}, found {}", metadata.where("split.no"), index, stated_index);
+  }
+}
 
 }  // namespace
 
@@ -279,7 +301,23 @@ bool looks_like_gguf(std::span<const std::byte> bytes) {
 }
 
 std::shared_ptr<const WeightSource> open_gguf(const std::shared_ptr<const MappedFile>& file) {
-  return GgufReader(file).read();
+  return open_gguf_parts({file});
+}
+
+std::shared_ptr<const WeightSource> open_gguf_parts(std::vector<std::shared_ptr<const MappedFile>> parts) {
+  if (parts.empty()) fail(ErrorKind::internal, "open_gguf_parts: no files");
+  GgufContent whole = GgufReader(parts.front(), 0).read();
+  check_part(whole.metadata, 0, parts.size());
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    GgufContent part = GgufReader(parts[i], i).read();
+    check_part(part.metadata, i, parts.size());
+    std::ranges::move(part.tensors, std::back_inserter(whole.tensors));
+  }
+  std::string architecture(whole.metadata.require_string(kGgufArchitectureKey));
+  return std::make_shared<MappedWeights>(
+      MappedWeights::Description{
+          NamingScheme::gguf, parts.front()->path(), std::move(architecture), std::move(whole.metadata), {}},
+      std::move(parts), std::move(whole.tensors));
 }
 
 GgufValueType stored_value_type(const MappedFile& file, const Metadata::Entry& entry) {

@@ -2,6 +2,7 @@
 // copied but numbers of metadata arrays.
 #pragma once
 #include <memory>
+#include <vector>
 
 #include "base/mapped_file.h"
 #include "formats/gguf_types.h"
@@ -18,6 +19,11 @@ bool looks_like_gguf(std::span<const std::byte> bytes);
 // byte order. A tensor type the specification names but that has no kernels here is listed in
 // unsupported_tensors().
 std::shared_ptr<const WeightSource> open_gguf(const std::shared_ptr<const MappedFile>& file);
+
+// The same for a model split into several files, in order (NAME-00001-of-00003.gguf, ...): the first brings
+// the metadata, all bring tensors. Error bad_input also when a part says that it is another ("split.no",
+// "split.count").
+std::shared_ptr<const WeightSource> open_gguf_parts(std::vector<std::shared_ptr<const MappedFile>> parts);
 
 // The type under which `entry` of open_gguf()'s metadata is written in `file`: that of the value, or of an
 // array's elements.

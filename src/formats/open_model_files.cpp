@@ -29,15 +29,34 @@ ModelFiles files_beside(const fs::path& folder) {
   return files;
 }
 
-ModelFiles open_gguf_model(const std::shared_ptr<const MappedFile>& file) {
+// All files of a split model when `path` is named like one of them, "NAME-00002-of-00003.gguf"; else just
+// `path`.
+std::vector<std::string> gguf_parts(const std::string& path) {
+  static constexpr std::string_view kPattern = "-00000-of-00000.gguf";
+  const std::size_t stem = path.size() - std::min(path.size(), kPattern.size());
+  std::string tail = path.substr(stem);
+  for (char& c : tail) {
+    if (c >= '0' && c <= '9') c = '0';
+  }
+  if (tail != kPattern) return {path};
+  const std::string total = path.substr(stem + 10, 5);
+  std::vector<std::string> parts;
+  for (int i = 1; i <= std::stoi(total); ++i) {
+    parts.push_back(fmt::format("{}-{:05}-of-{}.gguf", path.substr(0, stem), i, total));
+  }
+  return parts.empty() ? std::vector{path} : parts;
+}
+
+ModelFiles open_gguf_model(const std::string& path) {
+  std::vector<std::shared_ptr<const MappedFile>> parts;
+  for (const std::string& part : gguf_parts(path)) parts.push_back(MappedFile::open(part));
   ModelFiles files;
-  files.weights = open_gguf(file);
+  files.weights = open_gguf_parts(parts);
   if (const auto text = files.weights->metadata().find_string("tokenizer.chat_template")) {
     files.chat_template = std::string(*text);
   }
   if (files.weights->tensors().empty() && files.weights->unsupported_tensors().empty()) {
-    files.no_weights_reason =
-        fmt::format("{}: expected a model's tensors, found a vocabulary only", file->path());
+    files.no_weights_reason = fmt::format("{}: expected a model's tensors, found a vocabulary only", path);
   }
   return files;
 }
@@ -59,11 +78,15 @@ std::vector<std::string> names_in(const fs::path& folder, std::string_view exten
   return names;
 }
 
+bool is_one_split_model(const fs::path& folder, const std::vector<std::string>& names) {
+  return names.size() > 1 && gguf_parts((folder / names.front()).string()).size() == names.size();
+}
+
 ModelFiles open_folder(const fs::path& folder) {
   std::shared_ptr<const WeightSource> weights = open_hugging_face_folder(folder.string());
   const std::vector<std::string> ggufs = names_in(folder, ".gguf");
-  if (weights == nullptr && ggufs.size() == 1)
-    return open_gguf_model(MappedFile::open((folder / ggufs[0]).string()));
+  if (weights == nullptr && (ggufs.size() == 1 || is_one_split_model(folder, ggufs)))
+    return open_gguf_model((folder / ggufs[0]).string());
   ModelFiles files = files_beside(folder);
   files.weights = std::move(weights);
   if (files.weights != nullptr) return files;
@@ -86,7 +109,7 @@ ModelFiles open_file(const std::string& path) {
   }
   if (name.extension() == ".json") return open_tokenizer(path);
   const auto file = MappedFile::open(path);
-  if (name.extension() == ".gguf" || looks_like_gguf(file->bytes())) return open_gguf_model(file);
+  if (name.extension() == ".gguf" || looks_like_gguf(file->bytes())) return open_gguf_model(path);
   fail(ErrorKind::bad_input,
        "{}: header at byte 0: expected a GGUF file, a .safetensors file, a tokenizer.json or a folder with "
        "config.json, "

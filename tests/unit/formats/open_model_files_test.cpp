@@ -1,12 +1,18 @@
 #include "formats/open_model_files.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "formats/gguf_writer.h"
+#include "support/error_of.h"
 #include "support/test_paths.h"
 
 namespace tessera::formats {
 namespace {
+
+using testing::error_of;
+using ::testing::HasSubstr;
 
 TEST(OpenModelFiles, OpensTheDefaultModel) {
   const auto path = testing::default_model();
@@ -48,6 +54,39 @@ TEST(OpenModelFiles, OpensVocabulariesWithoutTensors) {
     EXPECT_NE(files.weights->metadata().find_strings("tokenizer.ggml.tokens"), nullptr) << name;
     EXPECT_THROW(require_weights(files), Error) << name;
   }
+}
+
+// Part `index` (from 0) of a model split into two files, with one tensor named after it.
+void write_part(const std::filesystem::path& path, std::int64_t index, std::int64_t stated_count = 2) {
+  GgufWriter writer("llama");
+  writer.set("split.no", index);
+  writer.set("split.count", stated_count);
+  writer.set("only.in.first", index == 0);
+  writer.add_tensor(index == 0 ? "a" : "b",
+                    Tensor::from_values({1}, std::vector<float>{static_cast<float>(index)}));
+  writer.write(path.string());
+}
+
+TEST(OpenModelFiles, OpensAllPartsOfASplitModel) {
+  const testing::TemporaryFolder folder;
+  const auto first = folder.path() / "m-00001-of-00002.gguf";
+  const auto second = folder.path() / "m-00002-of-00002.gguf";
+  write_part(first, 0);
+  EXPECT_THAT(error_of([&] { open_model_files(first.string()); }),
+              HasSubstr("m-00002-of-00002.gguf: cannot open"));
+  write_part(second, 1);
+  for (const auto& path : {first, second, folder.path()}) {
+    const ModelFiles files = open_model_files(path.string());
+    EXPECT_EQ(files.weights->load("a").as<float>()[0], 0.0F);
+    EXPECT_EQ(files.weights->load("b").as<float>()[0], 1.0F);
+    EXPECT_EQ(files.weights->metadata().find_bool("only.in.first"), true);
+    EXPECT_EQ(files.weights->find("b")->file, second.string());
+  }
+  write_part(second, 0);
+  EXPECT_THAT(error_of([&] { open_model_files(first.string()); }), HasSubstr("'split.no' at byte"));
+  write_part(folder.path() / "renamed.gguf", 0);
+  EXPECT_THAT(error_of([&] { open_model_files((folder.path() / "renamed.gguf").string()); }),
+              HasSubstr("expected a model of 1 file, found part 1 of 2"));
 }
 
 }  // namespace
