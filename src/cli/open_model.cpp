@@ -1,16 +1,21 @@
 #include "cli/open_model.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "cli/options.h"
+#include "cli/progress_bar.h"
+#include "cli/terminal.h"
 #include "hub/model_directory.h"
 
 namespace tessera::cli {
 namespace {
 
 constexpr int kMostThreads = 1024;
+constexpr double kSecondsUntilLoadingIsShown = 0.5;
 
 DType cache_type_from_name(const std::string& name) {
   const auto dtype = dtype_from_name(name);
@@ -42,8 +47,11 @@ std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags) {
                                          .cache_dtype = cache_type_from_name(flags.cache_type)};
   if (flags.threads > 0) set_thread_count(flags.threads);
   const std::string path = flags.model.empty() ? hub::default_model() : hub::resolve_model(flags.model);
+  ProgressDisplay display(STDERR_FILENO, kSecondsUntilLoadingIsShown);
+  const ProgressSink show = is_terminal(STDERR_FILENO) ? display.sink() : ProgressSink();
   auto loaded = std::make_shared<const engine::LoadedModel>(
-      engine::load_model(path, {}, {.context_size = flags.context_size}));
+      engine::load_model(path, show, {.context_size = flags.context_size}));
+  display.clear();
   return std::make_unique<engine::Generator>(std::move(loaded), options);
 }
 
