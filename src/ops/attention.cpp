@@ -69,20 +69,33 @@ std::vector<Piece> split(const RaggedBatch& batch) {
   return pieces;
 }
 
+// Into how many parts the query heads of a group are cut: one where there is work enough for all threads,
+// because the group shares the keys it loads; more when a single token decodes. A divisor of the group;
+// results do not depend on it.
+std::int64_t group_parts(std::int64_t group_size, std::int64_t pieces) {
+  const std::int64_t wanted = 2 * std::int64_t{thread_pool().size()};
+  std::int64_t parts = 1;
+  while (parts < group_size && (pieces * parts < wanted || group_size % parts != 0)) ++parts;
+  return thread_pool().size() == 1 ? 1 : parts;
+}
+
 void run(const kernels::AttentionArguments& common, std::span<const Piece> pieces,
          std::int64_t key_value_heads,
          FunctionReference<void(kernels::AttentionArguments&, const Piece&, std::int64_t)> place) {
   const auto kernel = kernels::active().attention;
-  const auto count = static_cast<std::int64_t>(pieces.size()) * key_value_heads;
-  thread_pool().parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
+  const auto heads = static_cast<std::int64_t>(pieces.size()) * key_value_heads;
+  const std::int64_t parts = group_parts(common.group_size, heads);
+  const std::int64_t group = common.group_size / parts;
+  thread_pool().parallel_for(heads * parts, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t work = begin; work < end; ++work) {
-      const Piece& piece = pieces[static_cast<std::size_t>(work / key_value_heads)];
-      const std::int64_t head = work % key_value_heads;
+      const Piece& piece = pieces[static_cast<std::size_t>(work / parts / key_value_heads)];
+      const std::int64_t head = work / parts % key_value_heads;
       kernels::AttentionArguments arguments = common;
-      const std::int64_t offset =
-          piece.first_token * common.token_stride + head * common.group_size * common.head_dim;
+      const std::int64_t query_head = head * common.group_size + work % parts * group;
+      const std::int64_t offset = piece.first_token * common.token_stride + query_head * common.head_dim;
       arguments.query += offset;
       arguments.output += offset;
+      arguments.group_size = group;
       arguments.tokens = piece.tokens;
       arguments.first_position = piece.first_position;
       place(arguments, piece, head);
