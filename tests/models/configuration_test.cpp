@@ -279,8 +279,8 @@ TEST(Longrope, SaysHowLongAContextItsFrequenciesServe) {
 TEST(LayerConfig, SaysWhichLayersSlide) {
   const auto windows = [](const std::string& name) {
     std::vector<std::int64_t> found;
-    for (const auto& layer : load_model(golden_models_dir() / name)->config().layers)
-      found.push_back(layer.sliding_window);
+    const auto model = load_model(golden_models_dir() / name);
+    for (const auto& layer : model->config().layers) found.push_back(layer.sliding_window);
     return found;
   };
   using Windows = std::vector<std::int64_t>;
