@@ -1,4 +1,5 @@
-// Hugging Face's tokenizer.json, with the tokenizer_config.json and generation_config.json beside it.
+#include "text/tokenizer_json.h"
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -273,19 +274,25 @@ class TokenizerJsonLoader {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> load_tokenizer_json(const std::string& path, const std::string& config_path) {
-  const JsonFile file(MappedFile::open(path));
-  std::optional<JsonFile> config;
-  std::optional<JsonFile> generation_config;
-  if (!config_path.empty()) {
-    config.emplace(MappedFile::open(config_path));
-    const auto beside = std::filesystem::path(config_path).parent_path() / "generation_config.json";
-    if (std::filesystem::is_regular_file(beside))
-      generation_config.emplace(MappedFile::open(beside.string()));
-  }
-  return TokenizerJsonLoader(file, config ? &*config : nullptr,
-                             generation_config ? &*generation_config : nullptr)
+std::unique_ptr<Tokenizer> read_tokenizer_json(std::shared_ptr<const MappedFile> file,
+                                               std::shared_ptr<const MappedFile> config,
+                                               std::shared_ptr<const MappedFile> generation_config) {
+  const JsonFile tokenizer_json(std::move(file));
+  std::optional<JsonFile> config_json;
+  std::optional<JsonFile> generation_json;
+  if (config) config_json.emplace(std::move(config));
+  if (generation_config) generation_json.emplace(std::move(generation_config));
+  return TokenizerJsonLoader(tokenizer_json, config_json ? &*config_json : nullptr,
+                             generation_json ? &*generation_json : nullptr)
       .load();
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer_json(const std::string& path, const std::string& config_path) {
+  if (config_path.empty()) return read_tokenizer_json(MappedFile::open(path));
+  const auto beside = std::filesystem::path(config_path).parent_path() / "generation_config.json";
+  const bool has_generation_config = std::filesystem::is_regular_file(beside);
+  return read_tokenizer_json(MappedFile::open(path), MappedFile::open(config_path),
+                             has_generation_config ? MappedFile::open(beside.string()) : nullptr);
 }
 
 }  // namespace tessera::text

@@ -195,7 +195,15 @@ void read_pre_tokenizer(const JsonNode& node, PreTokenizer& pre_tokenizer, int d
     pre_tokenizer.add(
         ByteLevelWords{node.boolean_or("add_prefix_space", true), node.boolean_or("use_regex", true), true});
   } else if (name == "Split") {
-    pre_tokenizer.add(read_split(node));
+    const JsonNode pattern = node.require("pattern");
+    const auto regex = pattern.find("Regex");
+    // By hand, because a regex engine reads to the end of a run of digits for each three of them.
+    if (regex && regex->string() == R"(\d{1,3}(?=(?:\d{3})*\b))" &&
+        node.string_or("behavior", "") == "Isolated" && !node.boolean_or("invert", false)) {
+      pre_tokenizer.add(GroupDigitsFromRight{.decimal_only = true, .before_word_border = true});
+    } else {
+      pre_tokenizer.add(read_split(node));
+    }
   } else if (name == "Metaspace") {
     pre_tokenizer.add(read_metaspace(node));
   } else if (name == "Digits") {

@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/error.h"
@@ -65,6 +66,38 @@ TEST_P(SharedVocabulary, GivesTheExpectedIds) {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     EXPECT_EQ(vocabulary.tokenizer->encode(inputs[i], {.add_special_tokens = false}), expected[i])
         << "input " << i << ": '" << printable(inputs[i]) << "'";
+  }
+}
+
+std::string fnv1a(const std::vector<TokenId>& ids) {
+  std::uint64_t value = 0xcbf29ce484222325U;
+  for (const TokenId id : ids) {
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+      value = (value ^ (static_cast<std::uint32_t>(id) >> shift & 0xffU)) * 0x100000001b3U;
+    }
+  }
+  return fmt::format("{:016x}", value);
+}
+
+// The Declaration of Human Rights in 35 languages and random Unicode (tools/make_golden_udhr.py).
+TEST_P(SharedVocabulary, TokenizesEveryLanguageAsHuggingFace) {
+  const auto shared = testing::shared_dir();
+  if (!shared) GTEST_SKIP() << "../shared is absent";
+  const LoadedVocabulary vocabulary =
+      load_vocabulary(*shared / "tokenizers" / (std::string("ggml-vocab-") + GetParam() + ".gguf"));
+  std::ifstream stream(testing::golden_dir() / "tokenizers" / "udhr.json");
+  const auto golden = nlohmann::json::parse(stream).at(GetParam());
+  ASSERT_EQ(golden.size(), 36U);
+  for (const auto& [name, expected] : golden.items()) {
+    const auto folder =
+        name == "random.txt" ? testing::golden_dir() / "tokenizers" : *shared / "data" / "udhr";
+    const std::string text = read_file((folder / name).string());
+    const auto ids = vocabulary.tokenizer->encode(text, {.add_special_tokens = false});
+    EXPECT_EQ(ids.size(), expected[0].get<std::size_t>()) << name;
+    EXPECT_EQ(fnv1a(ids), expected[1].get<std::string>()) << name;
+    if (std::string_view(GetParam()) != "qwen2") {  // which normalizes
+      EXPECT_EQ(vocabulary.tokenizer->decode(ids), text) << name;
+    }
   }
 }
 
