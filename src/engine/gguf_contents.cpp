@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <utility>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "engine/vocabulary_export.h"
 #include "formats/gguf.h"
+#include "models/gguf_export.h"
 
 namespace tessera::engine {
 namespace {
@@ -41,13 +45,44 @@ GgufContents copy_of_gguf(const formats::ModelFiles& files) {
   return contents;
 }
 
+GgufContents converted(const formats::ModelFiles& files) {
+  models::GgufExport model = models::export_to_gguf(files.weights);
+  GgufContents contents;
+  contents.architecture = std::move(model.architecture);
+  for (auto& pair : model.pairs) contents.pairs.push_back({std::move(pair.key), std::move(pair.value), {}});
+  for (auto& tensor : model.tensors) {
+    contents.tensors.push_back(std::move(tensor.info));
+    contents.loads.push_back(std::move(tensor.load));
+  }
+  const auto name = std::make_shared<const std::string>(
+      std::filesystem::path(files.weights->origin()).lexically_normal().filename().string());
+  contents.pairs.push_back({"general.name", std::string_view(*name), {}});
+  contents.owners = {files.weights, name};
+  if (!files.tokenizer_json.empty()) {
+    const auto vocabulary = std::make_shared<const Metadata>(
+        export_vocabulary(files.tokenizer_json, files.tokenizer_config, model.vocab_size));
+    for (const auto& [key, entry] : vocabulary->entries()) {
+      const bool types = key == "tokenizer.ggml.token_type";  // i32 in every other file
+      contents.pairs.push_back(
+          {key, entry.value, types ? std::optional(formats::GgufValueType::i32) : std::nullopt});
+    }
+    contents.owners.push_back(vocabulary);
+  }
+  if (files.chat_template) {
+    const auto text = std::make_shared<const std::string>(*files.chat_template);
+    contents.pairs.push_back({"tokenizer.chat_template", std::string_view(*text), {}});
+    contents.owners.push_back(text);
+  }
+  return contents;
+}
+
 }  // namespace
 
 GgufContents gguf_contents(const formats::ModelFiles& files) {
   const WeightSource& source = formats::require_weights(files);
   expect_all_supported(source);
   if (source.naming() == NamingScheme::gguf) return copy_of_gguf(files);
-  fail(ErrorKind::unsupported, "{}: expected a GGUF file, found a Hugging Face folder", source.origin());
+  return converted(files);
 }
 
 }  // namespace tessera::engine

@@ -66,14 +66,17 @@ ConfigReader::ConfigReader(const WeightSource& source) : source_(source) {
   }
 }
 
-std::string ConfigReader::file_key(std::string_view key) const {
-  if (!is_gguf()) return std::string(key);
+std::string gguf_config_key(std::string_view key, std::string_view architecture) {
   for (const KeyPair& pair : kKeys) {
     if (key == (pair.hugging_face.empty() ? pair.gguf : pair.hugging_face)) {
-      return fmt::format("{}.{}", source_.architecture(), pair.gguf);
+      return fmt::format("{}.{}", architecture, pair.gguf);
     }
   }
   return {};
+}
+
+std::string ConfigReader::file_key(std::string_view key) const {
+  return is_gguf() ? gguf_config_key(key, source_.architecture()) : std::string(key);
 }
 
 bool ConfigReader::contains(std::string_view key) const {

@@ -19,6 +19,10 @@ inline constexpr std::int64_t kLargestCount = std::int64_t{1} << 14;      // lay
 inline constexpr std::int64_t kLargestHeadDim = std::int64_t{1} << 14;
 inline constexpr std::int64_t kLargestPosition = std::int64_t{1} << 30;  // positions are int32
 
+// GGUF's key for a Hugging Face one, or for one that only GGUF has: ("hidden_size", "llama") is
+// "llama.embedding_length"; empty when there is none.
+std::string gguf_config_key(std::string_view key, std::string_view architecture);
+
 class ConfigReader {
  public:
   // `source` must outlive the reader. Error unsupported: a quantization_config (GPTQ, AWQ, ...), or experts.

@@ -49,18 +49,41 @@ Tensor aligned(Tensor tensor) {
   return copy;
 }
 
-}  // namespace
-
-WeightLoader::WeightLoader(const WeightSource& source, Naming naming)
-    : source_(source), naming_(std::move(naming)) {}
-
-std::string_view WeightLoader::gguf_module(std::string_view module) const {
-  for (const NamePair& pair : naming_.exceptions) {
+// Empty when there is none.
+std::string_view find_gguf_module(std::string_view module, const Naming& naming) {
+  for (const NamePair& pair : naming.exceptions) {
     if (pair.hugging_face == module) return pair.gguf;
   }
   for (const NamePair& pair : kModules) {
     if (pair.hugging_face == module) return pair.gguf;
   }
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::string> gguf_tensor_name(std::string_view hugging_face, const Naming& naming) {
+  std::string prefix;
+  if (hugging_face.starts_with(naming.layer_prefix)) {
+    hugging_face.remove_prefix(naming.layer_prefix.size());
+    const std::size_t dot = hugging_face.find('.');
+    if (dot == 0 || dot == hugging_face.npos) return std::nullopt;
+    prefix = fmt::format("blk.{}.", hugging_face.substr(0, dot));
+    hugging_face.remove_prefix(dot + 1);
+  }
+  const std::size_t dot = hugging_face.rfind('.');
+  if (dot == hugging_face.npos) return std::nullopt;
+  const std::string_view gguf = find_gguf_module(hugging_face.substr(0, dot), naming);
+  if (gguf.empty()) return std::nullopt;
+  return fmt::format("{}{}.{}", prefix, gguf, hugging_face.substr(dot + 1));
+}
+
+WeightLoader::WeightLoader(const WeightSource& source, Naming naming)
+    : source_(source), naming_(std::move(naming)) {}
+
+std::string_view WeightLoader::gguf_module(std::string_view module) const {
+  const std::string_view found = find_gguf_module(module, naming_);
+  if (!found.empty()) return found;
   fail(ErrorKind::internal, "WeightLoader: expected a GGUF name for module '{}', found none", module);
 }
 

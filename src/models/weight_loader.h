@@ -3,6 +3,7 @@
 // asked for.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -30,6 +31,10 @@ struct Naming {
   // checkpoints).
   std::vector<std::string_view> ignored_suffixes = {};
 };
+
+// GGUF's name of a tensor by its Hugging Face one: "model.layers.3.self_attn.q_proj.weight" is
+// "blk.3.attn_q.weight". nullopt when there is none.
+std::optional<std::string> gguf_tensor_name(std::string_view hugging_face, const Naming& naming);
 
 // gguf_only: GGUF has no configuration key for biases, so there they are taken when the file has them.
 enum class Bias { none, required, gguf_only };
