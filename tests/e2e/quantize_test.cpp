@@ -49,8 +49,27 @@ TEST_F(QuantizeCommand, ADryRunWritesNothing) {
   EXPECT_FALSE(std::filesystem::exists(target()));
 }
 
+TEST_F(QuantizeCommand, AFolderBecomesAFileThatIsComparedWithIt) {
+  const auto shared = shared_dir();
+  if (!shared) GTEST_SKIP() << "no shared folder beside the checkout";
+  const std::string folder = (*shared / "models" / "tinystories-656k").string();
+  const CommandResult result = quantize({folder, target(), "Q8_0", "--report"});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("KL divergence   mean 0.0"));
+  EXPECT_THAT(result.output, HasSubstr("same top token"));
+  const CommandResult ids =
+      run_tessera({"tokenize", "-m", target(), "--ids"}, {.input = "Once upon a time", .environment = {}});
+  const CommandResult expected =
+      run_tessera({"tokenize", "-m", folder, "--ids"}, {.input = "Once upon a time", .environment = {}});
+  EXPECT_EQ(ids.output, expected.output);
+  EXPECT_NE(ids.output, "");
+}
+
 TEST_F(QuantizeCommand, BadUsageAndBadFilesAreTold) {
   EXPECT_EQ(quantize({source(), target(), "Q9"}).exit_code, 2);
+  EXPECT_EQ(quantize({source(), target(), "Q8_0", "-f", source()}).exit_code, 2);
+  EXPECT_EQ(quantize({source(), target(), "Q8_0", "--report", "-f", "/no/such/text"}).exit_code, 1);
+  EXPECT_FALSE(std::filesystem::exists(target()));
   EXPECT_EQ(quantize({source(), target()}).exit_code, 2);
   EXPECT_EQ(quantize({source(), target(), "Q8_0", "--treads", "2"}).exit_code, 2);
   EXPECT_EQ(quantize({source(), (folder_.path() / "no" / "such.gguf").string(), "Q8_0"}).exit_code, 1);
