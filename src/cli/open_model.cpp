@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -9,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
+#include "engine/quantization_plan.h"
 #include "hub/model_directory.h"
 
 namespace tessera::cli {
@@ -34,6 +36,9 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
              "tokens of context; 0: what the model was trained for, at most " +
                  std::to_string(engine::kDefaultContextLimit));
   add_option(app, "--cache-type", flags.cache_type, "keys and values are kept as f32, f16 or bf16");
+  add_option(
+      app, "--quantize", flags.quantize,
+      "round the weights to this type while loading: Q8_0, Q4_K_M, ...; without it they stay as stored");
 }
 
 std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags) {
@@ -45,12 +50,14 @@ std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags) {
   }
   const engine::GeneratorOptions options{.context_size = flags.context_size,
                                          .cache_dtype = cache_type_from_name(flags.cache_type)};
+  std::optional<engine::QuantizationRecipe> recipe;
+  if (!flags.quantize.empty()) recipe = engine::quantization_recipe(flags.quantize);
   if (flags.threads > 0) set_thread_count(flags.threads);
   const std::string path = flags.model.empty() ? hub::default_model() : hub::resolve_model(flags.model);
   ProgressDisplay display(STDERR_FILENO, kSecondsUntilLoadingIsShown);
   const ProgressSink show = is_terminal(STDERR_FILENO) ? display.sink() : ProgressSink();
   auto loaded = std::make_shared<const engine::LoadedModel>(
-      engine::load_model(path, show, {.context_size = flags.context_size}));
+      engine::load_model(path, show, {.context_size = flags.context_size}, recipe ? &*recipe : nullptr));
   display.clear();
   return std::make_unique<engine::Generator>(std::move(loaded), options);
 }

@@ -17,9 +17,10 @@ struct ModelFlags {
   int threads = 0;                // 0: every usable CPU
   std::int64_t context_size = 0;  // 0: the model's, at most engine::kDefaultContextLimit
   std::string cache_type = "f16";
+  std::string quantize;  // empty: weights as they are stored
 };
 
-// -m/--model, -t/--threads, -c/--ctx-size, --cache-type.
+// -m/--model, -t/--threads, -c/--ctx-size, --cache-type, --quantize.
 void add_model_flags(CLI::App& app, ModelFlags& flags);
 
 // Sets the thread count and opens what the flags name (hub::resolve_model). Error bad_usage for flags out of

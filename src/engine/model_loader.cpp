@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "engine/quantized_weights.h"
 
 namespace tessera::engine {
 namespace {
@@ -64,7 +65,7 @@ std::shared_ptr<const text::Tokenizer> open_tokenizer(const formats::ModelFiles&
 }  // namespace
 
 LoadedModel load_model(const std::string& path, const ProgressSink& progress,
-                       const models::ModelOptions& options) {
+                       const models::ModelOptions& options, const QuantizationRecipe* quantize) {
   const auto start = std::chrono::steady_clock::now();
   LoadedModel loaded;
   loaded.name = std::filesystem::path(path).stem().string();
@@ -79,6 +80,7 @@ LoadedModel load_model(const std::string& path, const ProgressSink& progress,
   if (!loaded.files.weights) {
     fail(ErrorKind::bad_input, "{}: expected a model, found no weights (.gguf or .safetensors)", path);
   }
+  if (quantize != nullptr) loaded.files.weights = quantize_at_load(loaded.files.weights, *quantize);
   for (const TensorInfo& tensor : loaded.files.weights->tensors()) record.total += tensor.bytes;
   report(false);
   // The tokenizer's tables and the model's checks take about equally long, and know nothing of each other.

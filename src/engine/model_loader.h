@@ -26,6 +26,8 @@ struct GenerationDefaults {
   std::optional<float> repetition_penalty;
 };
 
+struct QuantizationRecipe;
+
 struct LoadedModel {
   std::string name;           // file or folder name without extension, for people
   formats::ModelFiles files;  // first: what the others point into
@@ -39,7 +41,9 @@ struct LoadedModel {
 // Opens `path` (GGUF file or Hugging Face folder). Reports one Progress of stage "load" per step. Error io,
 // bad_input, unsupported: as the rooms below say; bad_input too when vocabulary and model disagree on their
 // size.
+// With `quantize`, matrices are rounded by that recipe while they are loaded (engine/quantized_weights.h).
 LoadedModel load_model(const std::string& path, const ProgressSink& progress = {},
-                       const models::ModelOptions& options = {});
+                       const models::ModelOptions& options = {},
+                       const QuantizationRecipe* quantize = nullptr);
 
 }  // namespace tessera::engine

@@ -65,6 +65,26 @@ TEST_F(QuantizeCommand, AFolderBecomesAFileThatIsComparedWithIt) {
   EXPECT_NE(ids.output, "");
 }
 
+// Rounded while loading or before: the same weights, so the same text.
+TEST_F(QuantizeCommand, QuantisingAtLoadGivesTheTextOfTheFile) {
+  const auto shared = shared_dir();
+  if (!shared) GTEST_SKIP() << "no shared folder beside the checkout";
+  const std::string folder = (*shared / "models" / "tinystories-656k").string();
+  ASSERT_EQ(quantize({folder, target(), "Q4_0"}).exit_code, 0);
+  const std::vector<std::string> prompt = {"-p", "Once upon a time", "--temp", "0", "-n", "24"};
+  std::vector<std::string> from_file = {"generate", "-m", target()};
+  from_file.insert(from_file.end(), prompt.begin(), prompt.end());
+  std::vector<std::string> at_load = {"generate", "-m", folder, "--quantize", "Q4_0"};
+  at_load.insert(at_load.end(), prompt.begin(), prompt.end());
+  const CommandResult expected = run_tessera(from_file);
+  const CommandResult found = run_tessera(at_load);
+  EXPECT_EQ(found.exit_code, 0) << found.errors;
+  EXPECT_EQ(found.output, expected.output);
+  EXPECT_NE(found.output, "");
+  at_load[4] = "Q9";
+  EXPECT_EQ(run_tessera(at_load).exit_code, 2);
+}
+
 TEST_F(QuantizeCommand, BadUsageAndBadFilesAreTold) {
   EXPECT_EQ(quantize({source(), target(), "Q9"}).exit_code, 2);
   EXPECT_EQ(quantize({source(), target(), "Q8_0", "-f", source()}).exit_code, 2);
