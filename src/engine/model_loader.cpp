@@ -59,6 +59,10 @@ void read_generation_config(const std::string& path, LoadedModel& loaded) {
 std::shared_ptr<const text::Tokenizer> open_tokenizer(const formats::ModelFiles& files) {
   if (!files.tokenizer_json.empty())
     return text::load_tokenizer_json(files.tokenizer_json, files.tokenizer_config);
+  if (files.weights->naming() == NamingScheme::hugging_face) {
+    fail(ErrorKind::bad_input, "{}: expected tokenizer.json beside the weights, found none",
+         files.weights->origin());
+  }
   return text::load_gguf_tokenizer(files.weights->metadata());
 }
 

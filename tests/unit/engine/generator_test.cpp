@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/test_paths.h"
 #include "toy_text.h"
 
 namespace tessera::engine {
@@ -223,6 +224,18 @@ TEST(Generator, BlocksReturnWhenSequencesGo) {
     EXPECT_LT(generator.cache().block_manager().free_blocks(), free_before);
   }
   EXPECT_EQ(generator.cache().block_manager().free_blocks(), free_before);
+}
+
+TEST(LoadModel, AFolderWithoutATokenizerIsNamed) {
+  const std::string path = (tessera::testing::golden_dir() / "models" / "llama").string();
+  try {
+    load_model(path);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+    EXPECT_NE(std::string(error.what()).find("tokenizer.json"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("llama"), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace
