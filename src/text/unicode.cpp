@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -281,6 +284,17 @@ int combining_class(utf8proc_int32_t c) {
   return found == 0 || is_unknown_mark(c) ? 0 : found;
 }
 
+// Stable; std::stable_sort would use a function of the standard library that is deprecated.
+void sort_by_class(std::span<utf8proc_int32_t> marks) {
+  std::vector<std::pair<std::uint64_t, utf8proc_int32_t>> keyed;  // class, then place
+  keyed.reserve(marks.size());
+  for (const utf8proc_int32_t mark : marks) {
+    keyed.emplace_back(static_cast<std::uint64_t>(combining_class(mark)) << 56 | keyed.size(), mark);
+  }
+  std::sort(keyed.begin(), keyed.end());
+  for (std::size_t i = 0; i < marks.size(); ++i) marks[i] = keyed[i].second;
+}
+
 // Canonical ordering: marks behind a starter by rising combining class (Unicode 3.11, D109); a sort, because
 // an exchange of neighbours takes quadratic time on hostile runs of marks.
 void order_marks(std::vector<utf8proc_int32_t>& characters) {
@@ -290,7 +304,7 @@ void order_marks(std::vector<utf8proc_int32_t>& characters) {
       continue;
     }
     const auto end = std::find_if(run, characters.end(), [](auto c) { return combining_class(c) == 0; });
-    std::stable_sort(run, end, [](auto a, auto b) { return combining_class(a) < combining_class(b); });
+    sort_by_class(std::span(run, end));
     run = end;
   }
 }
