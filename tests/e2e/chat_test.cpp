@@ -49,6 +49,10 @@ class ChatTest : public ::testing::Test {
     chat.prompt();
     chat.line(message);
     std::string answer = chat.expect("\r\n[");
+    // A slow prefill draws a bar and erases it: the answer is what follows the last erasure.
+    constexpr std::string_view kErased = "\r\x1b[K";
+    const std::size_t bar = answer.rfind(kErased);
+    if (bar != std::string::npos) answer.erase(0, bar + kErased.size());
     return {answer, chat.expect("]")};
   }
 
