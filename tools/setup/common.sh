@@ -99,7 +99,8 @@ PY
       status=1
     fi
   else
-    say "pip could not fetch it: $(tail -n 1 "$work/log")"
+    # The last line alone would hide a broken connection behind "no matching distribution".
+    say "pip could not fetch it: $(grep -m 1 -E 'Could not fetch|ERROR' "$work/log" || tail -n 1 "$work/log")"
   fi
   rm -rf "$work" "$models_folder/$model_name.part"
   return $status
