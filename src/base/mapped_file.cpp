@@ -77,7 +77,8 @@ void MappedFile::check_not_shrunk() const {
   if (fd_ < 0) return;
   const std::size_t size = regular_file_size(fd_, path_);
   if (size < bytes_.size()) {
-    fail(ErrorKind::io, "{}: expected {} bytes as when it was opened, found {}: another program made the file shorter",
+    fail(ErrorKind::io,
+         "{}: expected {} bytes as when it was opened, found {}: another program made the file shorter",
          path_, bytes_.size(), size);
   }
 }

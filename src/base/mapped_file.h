@@ -22,9 +22,9 @@ class MappedFile {
   const std::string& path() const { return path_; }
   std::span<const std::byte> bytes() const { return bytes_; }
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
-  // Error io when the file has become shorter since it was opened: touching the pages that are gone would end the
-  // process (SIGBUS). Whoever hands out a window asks first; a file that another program cuts short while its pages are
-  // in use cannot be guarded against, so files are replaced by rename, never written in place.
+  // Error io when the file has become shorter since it was opened: touching the pages that are gone would end
+  // the process (SIGBUS). Whoever hands out a window asks first; a file that another program cuts short while
+  // its pages are in use cannot be guarded against, so files are replaced by rename, never written in place.
   void check_not_shrunk() const;
   // Tells the kernel that this range will be read soon.
   void will_need(std::size_t offset, std::size_t length) const;

@@ -43,8 +43,8 @@ struct GenerateFlags {
 // What can be known to be wrong before the model is opened.
 void check_flags(const GenerateFlags& flags) {
   if (flags.predict < -1 || flags.predict > kMostTokens) {
-    fail(ErrorKind::bad_usage, "--predict: expected -1 (until the context is full) or 0 to {}, found {}", kMostTokens,
-         flags.predict);
+    fail(ErrorKind::bad_usage, "--predict: expected -1 (until the context is full) or 0 to {}, found {}",
+         kMostTokens, flags.predict);
   }
   engine::SamplingOptions sampling = sampling_options(flags.sampling, {}, story_sampling());
   sampling.logprobs = flags.logprobs;

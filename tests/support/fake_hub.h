@@ -11,7 +11,7 @@ namespace tessera::testing {
 
 struct FakeFile {
   std::string content;
-  bool is_lfs = true;          // then it is redirected to the store and has a SHA-256
+  bool is_lfs = true;               // then it is redirected to the store and has a SHA-256
   std::string wrong_checksum = {};  // told instead of the true one
 };
 

@@ -373,7 +373,8 @@ TEST_F(PullTest, MoreThanTheDiskHoldsIsToldBeforeItStarts) {
 }
 
 TEST_F(PullTest, AnAnswerThatIsNotTheHubsIsAnError) {
-  for (const char* text : {"<html>", "[]", "{\"sha\": 5}", "{\"sha\":\"../../x\"}", "null", "", "{\"sha\":null}", "[[[[[[[["}) {
+  for (const char* text :
+       {"<html>", "[]", "{\"sha\": 5}", "{\"sha\":\"../../x\"}", "null", "", "{\"sha\":null}", "[[[[[[[["}) {
     testing::HttpServer stranger([text](const testing::HttpRequest&) {
       testing::HttpAnswer answer;
       answer.body = text;
