@@ -34,6 +34,11 @@ void* counted_allocation(std::size_t size, std::size_t alignment) {
 }
 }  // namespace
 
+// The replaced pair does belong together; g++ 12 loses sight of that where sanitizers keep it from inlining.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 void* operator new(std::size_t size) { return counted_allocation(size, alignof(std::max_align_t)); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return counted_allocation(size, static_cast<std::size_t>(alignment));
