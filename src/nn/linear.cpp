@@ -23,4 +23,12 @@ Linear Linear::outputs(std::int64_t begin, std::int64_t end) const {
   return Linear(weight_.rows(begin, end), bias_.defined() ? bias_.rows(begin, end) : Tensor{});
 }
 
+std::vector<Tensor> project_together(const Tensor& x,
+                                     std::initializer_list<std::reference_wrapper<const Linear>> layers) {
+  std::vector<ops::Projection> projections;
+  projections.reserve(layers.size());
+  for (const Linear& layer : layers) projections.push_back({&layer.weight(), &layer.bias()});
+  return ops::linear_together(x, projections);
+}
+
 }  // namespace tessera::nn

@@ -2,7 +2,10 @@
 // the kernel. Nothing is widened or copied: the weight is usually a window of the mapped file.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <span>
+#include <vector>
 
 #include "tensor/tensor.h"
 
@@ -30,5 +33,9 @@ class Linear {
   Tensor weight_;
   Tensor bias_;
 };
+
+// layer(x) for each layer, bit for bit, in one parallel region.
+std::vector<Tensor> project_together(const Tensor& x,
+                                     std::initializer_list<std::reference_wrapper<const Linear>> layers);
 
 }  // namespace tessera::nn

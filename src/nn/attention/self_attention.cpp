@@ -5,12 +5,13 @@ namespace tessera::nn {
 Tensor SelfAttention::operator()(int layer, const Tensor& x, const RaggedBatch& batch,
                                  AttentionMechanism& attention) const {
   const std::int64_t tokens = x.dim(0);
-  const auto heads = [&](const Tensor& projected) {
-    return projected.reshape({tokens, projected.dim(1) / head_dim, head_dim});
+  const auto heads = [&](const Tensor& features) {
+    return features.reshape({tokens, features.dim(1) / head_dim, head_dim});
   };
-  Tensor q = heads(q_proj(x));        // [T, H, D]
-  Tensor k = heads(k_proj(x));        // [T, K, D]
-  const Tensor v = heads(v_proj(x));  // [T, K, D]
+  const auto projected = project_together(x, {q_proj, k_proj, v_proj});
+  Tensor q = heads(projected[0]);        // [T, H, D]
+  Tensor k = heads(projected[1]);        // [T, K, D]
+  const Tensor v = heads(projected[2]);  // [T, K, D]
   if (q_norm) q = (*q_norm)(q);
   if (k_norm) k = (*k_norm)(k);
   if (rotary != nullptr) rotary->apply(q, k, batch.positions);
