@@ -62,5 +62,5 @@ function(tessera_tests name folder)
   target_link_libraries(${name} PRIVATE tessera_options tessera_test_support ${used} GTest::gtest GTest::gmock
     GTest::gtest_main)
   add_dependencies(${name} tessera)
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 LABELS ${name})
 endfunction()

@@ -23,6 +23,19 @@ namespace {
 // The largest single allocation of this program since it was last set to zero.
 std::atomic<std::size_t> largest_allocation{0};  // NOLINT: operator new has no other place
 
+}  // namespace
+
+// AddressSanitizer has an allocator of its own, which also bounds what it gives: there nothing is counted.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TESSERA_ADDRESS_SANITIZER 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define TESSERA_ADDRESS_SANITIZER 1
+#endif
+
+#if !defined(TESSERA_ADDRESS_SANITIZER)
+namespace {
 void* counted_allocation(std::size_t size, std::size_t alignment) {
   std::size_t seen = largest_allocation.load();
   while (size > seen && !largest_allocation.compare_exchange_weak(seen, size)) {
@@ -47,6 +60,7 @@ void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+#endif
 
 namespace tessera::formats {
 namespace {
