@@ -25,7 +25,8 @@ namespace {
 constexpr int kSpinRounds = 20'000;
 
 // More parts than threads even out what other programs take; fewer keep each part a long run through memory.
-constexpr int kPartsPerThread = 4;
+// Decoding SmolLM2 Q4_1 on two threads: 4 parts 166, 2 parts 177, 1 part 179 tokens/s (medians of one run).
+constexpr int kPartsPerThread = 2;
 constexpr int kMostThreads = 4096;  // parts are counted in 16 bits
 
 void pause_briefly() {
