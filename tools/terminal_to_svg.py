@@ -36,17 +36,16 @@ def apply_codes(style, codes):
     return style
 
 
-def spans(line, style):
-    """Yields (column, text, style) and returns the style that goes on into the next line."""
-    column = 0
-    result = []
+def spans(line):
+    """(column, text, style) of each piece; tmux begins every captured line without a style."""
+    style, column, result = {}, 0, []
     for part in re.split(r"(\x1b\[[0-9;]*m)", line):
         if part.startswith("\x1b["):
             style = apply_codes(style, part[2:-1])
         elif part:
             result.append((column, part, style))
             column += width(part)
-    return result, style
+    return result
 
 
 def main():
@@ -62,9 +61,8 @@ def main():
     for index, colour in enumerate(["#e06c75", "#e5c07b", "#98c379"]):
         print(f'<circle cx="{20 + 18 * index}" cy="17" r="5.5" fill="{colour}"/>')
     print(f'<text x="50%" y="22" text-anchor="middle" fill="#8b919d" font-size="12">{html.escape(title)}</text>')
-    style = {}
     for row, line in enumerate(lines):
-        pieces, style = spans(line, style)
+        pieces = spans(line)
         y = TITLE_BAR + (row + 0.8) * LINE_HEIGHT
         for column, text, look in pieces:
             if not text.strip():
