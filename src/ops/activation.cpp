@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "ops/check.h"
@@ -32,6 +33,7 @@ Activation activation_from_name(std::string_view name) {
 }
 
 Tensor activate(const Tensor& x, Activation activation) {
+  const ProfileTimer timer("activation");
   expect_f32(x, "activate: x");
   Tensor y = Tensor::empty(x.shape());
   const auto kernel = kernels::active().activate[static_cast<std::size_t>(activation)];
@@ -44,6 +46,7 @@ Tensor activate(const Tensor& x, Activation activation) {
 }
 
 Tensor gated_activation(const Tensor& gate, const Tensor& up, Activation activation) {
+  const ProfileTimer timer("gated_activation");
   expect_f32(gate, "gated_activation: gate");
   expect_f32(up, "gated_activation: up");
   expect_shape(up, gate.shape(), "gated_activation: up");
@@ -59,6 +62,7 @@ Tensor gated_activation(const Tensor& gate, const Tensor& up, Activation activat
 }
 
 Tensor gated_activation(const Tensor& gate_up, Activation activation) {
+  const ProfileTimer timer("gated_activation");
   expect_f32(gate_up, "gated_activation: gate_up");
   expect_rank(gate_up, 2, "gated_activation: gate_up");
   const std::int64_t width = gate_up.dim(1) / 2;

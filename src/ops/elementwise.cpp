@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "ops/check.h"
@@ -12,6 +13,7 @@ namespace tessera::ops {
 namespace {
 
 void add_into(const Tensor& a, const Tensor& b, float* target) {
+  const ProfileTimer timer("add");
   expect_f32(a, "add: a");
   expect_f32(b, "add: b");
   expect_shape(b, a.shape(), "add: b");
@@ -38,6 +40,7 @@ void add_in_place(Tensor& a, const Tensor& b) {
 }
 
 void scale_in_place(Tensor& x, float factor) {
+  const ProfileTimer timer("scale");
   expect_f32(x, "scale: x");
   float* values = x.as_mutable<float>().data();
   const auto kernel = kernels::active().scale;
@@ -47,6 +50,7 @@ void scale_in_place(Tensor& x, float factor) {
 }
 
 void softcap_in_place(Tensor& x, float cap) {
+  const ProfileTimer timer("softcap");
   expect_f32(x, "softcap: x");
   float* values = x.as_mutable<float>().data();
   const auto kernel = kernels::active().softcap;

@@ -1,12 +1,14 @@
 #include "ops/embedding.h"
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "kernels/kernel_table.h"
 #include "ops/check.h"
 
 namespace tessera::ops {
 
 Tensor embedding(std::span<const std::int32_t> ids, const Tensor& weight) {
+  const ProfileTimer timer("embedding");
   expect_rank(weight, 2, "embedding: weight");
   const auto dequantize = kernels::active().dequantize[static_cast<std::size_t>(weight.dtype())];
   if (dequantize == nullptr)

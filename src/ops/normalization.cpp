@@ -1,6 +1,7 @@
 #include "ops/normalization.h"
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "ops/check.h"
@@ -21,6 +22,7 @@ std::int64_t checked_width(const Tensor& x, const Tensor& weight) {
 }  // namespace
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float epsilon, bool add_one) {
+  const ProfileTimer timer("rms_norm");
   const std::int64_t width = checked_width(x, weight);
   Tensor y = Tensor::empty(x.shape());
   if (width == 0) return y;
@@ -39,6 +41,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float epsilon, bool add_o
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float epsilon) {
+  const ProfileTimer timer("layer_norm");
   const std::int64_t width = checked_width(x, weight);
   if (bias.defined()) {
     expect_f32(bias, "norm: bias");

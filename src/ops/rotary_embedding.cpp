@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "ops/check.h"
@@ -28,6 +29,7 @@ void fill_angles(std::int32_t position, std::span<const float> inverse_frequenci
 
 void rotary_embedding(Tensor& x, std::span<const std::int32_t> positions,
                       std::span<const float> inverse_frequencies, RotaryLayout layout, float magnitude) {
+  const ProfileTimer timer("rotary_embedding");
   expect_f32(x, "rotary_embedding: x");
   expect_rank(x, 3, "rotary_embedding: x");
   expect_dim(x, 0, static_cast<std::int64_t>(positions.size()), "rotary_embedding: x");
