@@ -21,9 +21,21 @@ constexpr std::size_t kPeakBytes = std::size_t{256} << 20;
 
 struct BenchFlags {
   ModelFlags model;
-  engine::BenchmarkOptions cases{.prefill_lengths = {16, 128, 512}, .decode_depths = {0, 512, 1536}};
+  engine::BenchmarkOptions cases;
   bool json = false;
 };
+
+// What runs when no case is named; lengths that the model's weights cannot express are left out.
+void choose_cases(engine::BenchmarkOptions& cases, std::int64_t position_limit) {
+  cases.prefill_lengths = {128, 512, 2048, 8192};
+  cases.decode_depths = {0, 512, 2048, 4096, 8192};
+  cases.batch_sizes = {1, 8, 32, 64};
+  if (position_limit == 0) return;
+  std::erase_if(cases.prefill_lengths, [&](std::int64_t length) { return length > position_limit; });
+  std::erase_if(cases.decode_depths,
+                [&](std::int64_t depth) { return depth + cases.decode_tokens > position_limit; });
+  if (cases.batch_depth + cases.decode_tokens > position_limit) cases.batch_sizes.clear();
+}
 
 std::string header(const engine::Generator& generator, const ops::MachinePeak& peak) {
   const engine::LoadedModel& loaded = generator.loaded();
@@ -55,6 +67,8 @@ std::string report_json(const engine::Generator& generator, const ops::MachinePe
     cases.push_back({{"case", result.name},
                      {"tokens", result.tokens},
                      {"depth", result.depth},
+                     {"batch", result.batch},
+                     {"seconds", result.runs},
                      {"seconds_median", result.seconds},
                      {"seconds_fastest", result.fastest},
                      {"seconds_slowest", result.slowest},
@@ -65,6 +79,10 @@ std::string report_json(const engine::Generator& generator, const ops::MachinePe
                      {"flops", result.flops},
                      {"flops_per_second", result.flops_per_second()},
                      {"share_of_peak_flops", result.flops_per_second() / peak.flops_per_second}});
+    for (const ProfileEntry& entry : result.operations) {
+      cases.back()["operations"].push_back(
+          {{"operation", entry.operation}, {"calls", entry.calls}, {"seconds", entry.seconds}});
+    }
   }
   const nlohmann::ordered_json report = {
       {"model", loaded.name},
@@ -78,35 +96,40 @@ std::string report_json(const engine::Generator& generator, const ops::MachinePe
   return report.dump(2);
 }
 
-// Without -c the context is as large as the cases need.
-void choose_context(BenchFlags& flags) {
-  if (flags.model.context_size != 0) return;
-  std::int64_t wanted = 1;
-  for (const std::int64_t length : flags.cases.prefill_lengths) wanted = std::max(wanted, length);
-  for (const std::int64_t depth : flags.cases.decode_depths)
-    wanted = std::max(wanted, depth + flags.cases.decode_tokens);
-  flags.model.context_size = wanted;
+// The operations that took the time of a case, down to half a percent of it.
+std::string profile_table(const engine::BenchmarkResult& result) {
+  double total = 0;
+  for (const ProfileEntry& entry : result.operations) total += entry.seconds;
+  const double tokens = static_cast<double>(result.tokens) * static_cast<double>(result.runs.size());
+  std::string table;
+  for (const ProfileEntry& entry : result.operations) {
+    if (entry.seconds < 0.005 * total) continue;
+    table += fmt::format("    {:<34} {:>6.1f}%  {:>10.1f} us a token  {:>8} calls\n", entry.operation,
+                         100 * entry.seconds / total, 1e6 * entry.seconds / tokens, entry.calls);
+  }
+  return table;
+}
+
+// The best of two measurements, before and after the cases: what disturbs one only ever makes it slower.
+ops::MachinePeak better_of(const ops::MachinePeak& a, const ops::MachinePeak& b) {
+  return {.read_bytes_per_second = std::max(a.read_bytes_per_second, b.read_bytes_per_second),
+          .flops_per_second = std::max(a.flops_per_second, b.flops_per_second)};
 }
 
 void bench(BenchFlags flags, bool cases_given) {
-  if (cases_given) choose_context(flags);
   const auto generator = open_generator(flags.model);
-  if (!cases_given) {  // a model with a short context runs the cases that fit
-    const std::int64_t room = generator->context_size();
-    std::erase_if(flags.cases.prefill_lengths, [&](std::int64_t length) { return length > room; });
-    std::erase_if(flags.cases.decode_depths,
-                  [&](std::int64_t depth) { return depth + flags.cases.decode_tokens > room; });
-  }
+  if (!cases_given) choose_cases(flags.cases, generator->loaded().model->config().position_limit);
   const InterruptGuard interrupt;
   const ops::MachinePeak peak = ops::measure_machine_peak(kPeakBytes);
   if (flags.json) {
     const auto results = engine::run_benchmark(*generator, flags.cases, {}, interrupt.flag());
-    fmt::print("{}\n", report_json(*generator, peak, results));
+    fmt::print("{}\n",
+               report_json(*generator, better_of(peak, ops::measure_machine_peak(kPeakBytes)), results));
     return;
   }
   fmt::print("{}", header(*generator, peak));
   const auto show = [&](const engine::BenchmarkResult& result) {
-    fmt::print("{}", row(result, peak));
+    fmt::print("{}{}", row(result, peak), profile_table(result));
     std::fflush(stdout);
   };
   engine::run_benchmark(*generator, flags.cases, show, interrupt.flag());
@@ -117,20 +140,32 @@ void bench(BenchFlags flags, bool cases_given) {
 void define_bench(CLI::App& app) {
   const auto flags = std::make_shared<BenchFlags>();
   add_model_flags(app, flags->model);
-  const auto* prefill =
-      add_option(app, "--prefill", flags->cases.prefill_lengths, "prompt lengths, separated by commas")
-          ->delimiter(',');
-  const auto* depths =
-      add_option(app, "--depths", flags->cases.decode_depths, "context depths to decode at")->delimiter(',');
+  const auto* prefill = add_option(app, "--prefill", flags->cases.prefill_lengths,
+                                   "prompt lengths, separated by commas [128,512,2048,8192]")
+                            ->delimiter(',');
+  const auto* depths = add_option(app, "--depths", flags->cases.decode_depths,
+                                  "context depths to decode at [0,512,2048,4096,8192]")
+                           ->delimiter(',');
+  const auto* batches = add_option(app, "--batches", flags->cases.batch_sizes,
+                                   "numbers of sequences that decode together [1,8,32,64]")
+                            ->delimiter(',');
+  add_option(app, "--batch-depth", flags->cases.batch_depth,
+             "tokens in the context of each sequence of a batch");
   add_option(app, "-n,--predict", flags->cases.decode_tokens, "tokens to decode at each depth");
   add_option(app, "--repetitions", flags->cases.repetitions,
              "measured runs of each case, after one that does not count");
+  add_flag(app, "--profile", flags->cases.profile, "show the time that each operation takes");
   add_flag(app, "--json", flags->json, "print one JSON object");
   app.footer(
       "\nBytes are the weights (once a pass) and the cached keys and values (once a pass); flops are those "
       "of matrix\n"
-      "products and attention. Shares are of what this machine reached a moment before.\n");
-  app.callback([=] { bench(*flags, prefill->count() + depths->count() > 0); });
+      "products and attention. Shares are of what this machine reached a moment before. Whoever names "
+      "prompt\n"
+      "lengths, depths or batches gets just those; they may go beyond the model's context where its "
+      "positions\n"
+      "are rotary. A figure is the median of the repetitions (fewer than asked when a case takes over 20 "
+      "s).\n");
+  app.callback([=] { bench(*flags, prefill->count() + depths->count() + batches->count() > 0); });
 }
 
 }  // namespace tessera::cli

@@ -1,112 +1,78 @@
 #include "engine/benchmark.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <string_view>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "engine/benchmark_costs.h"
 
 namespace tessera::engine {
 namespace {
 
-// Input embedding and output projection as Hugging Face and GGUF name them.
-constexpr std::array<std::string_view, 4> kEmbeddingNames{"model.embed_tokens.weight", "token_embd.weight",
-                                                          "transformer.wte.weight", "wte.weight"};
-constexpr std::array<std::string_view, 2> kHeadNames{"lm_head.weight", "output.weight"};
-
-const TensorInfo* find_any(const WeightSource& source, std::span<const std::string_view> names) {
-  for (const std::string_view tensor_name : names) {
-    if (const TensorInfo* info = source.find(tensor_name)) return info;
-  }
-  return nullptr;
+std::int64_t longest_sequence(const BenchmarkOptions& options) {
+  std::int64_t longest = 1;
+  for (const std::int64_t length : options.prefill_lengths) longest = std::max(longest, length);
+  for (const std::int64_t depth : options.decode_depths)
+    longest = std::max(longest, depth + options.decode_tokens);
+  if (!options.batch_sizes.empty()) longest = std::max(longest, options.batch_depth + options.decode_tokens);
+  return longest;
 }
 
-// The input embedding, when it serves for nothing but looking up rows.
-const TensorInfo* lookup_only_embedding(const LoadedModel& loaded) {
-  if (!loaded.files.weights || find_any(*loaded.files.weights, kHeadNames) == nullptr) return nullptr;
-  return find_any(*loaded.files.weights, kEmbeddingNames);
+// Tokens that the cases have in the cache at the same time, each sequence rounded up to whole blocks.
+std::int64_t cache_tokens(const BenchmarkOptions& options, std::int64_t block_size) {
+  const auto whole = [&](std::int64_t tokens) { return (tokens + block_size - 1) / block_size * block_size; };
+  std::int64_t tokens = whole(longest_sequence(options));
+  for (const std::int64_t size : options.batch_sizes)
+    tokens = std::max(tokens, size * whole(options.batch_depth + options.decode_tokens));
+  return tokens;
 }
-
-// What the cases cost, from the model's configuration.
-class Costs {
- public:
-  explicit Costs(const Generator& generator) : config_(&generator.loaded().model->config()) {
-    const LoadedModel& loaded = generator.loaded();
-    const TensorInfo* lookup = lookup_only_embedding(loaded);
-    weight_bytes_ = static_cast<double>(streamed_weight_bytes(loaded));
-    head_flops_ = 2.0 * static_cast<double>(config_->vocab_size) * static_cast<double>(config_->hidden_size);
-    const auto products =
-        loaded.model->parameter_count() - (lookup != nullptr ? lookup->shape.elements() : 0);
-    body_flops_ = 2.0 * static_cast<double>(products) - head_flops_;
-    for (const models::KeyValueShape& shape : config_->layers) {
-      layer_bytes_.push_back(
-          static_cast<double>(key_value_bytes_per_token({&shape, 1}, generator.cache().dtype())));
-    }
-  }
-
-  // Tokens [begin, end) of one sequence in passes of `chunk` tokens, with logits of the last of each pass.
-  void add(std::int64_t begin, std::int64_t end, std::int64_t chunk, BenchmarkResult& result) const {
-    for (std::int64_t start = begin; start < end; start += chunk) {
-      const std::int64_t stop = std::min(start + chunk, end);
-      result.bytes += weight_bytes_;
-      result.flops += body_flops_ * static_cast<double>(stop - start) + head_flops_;
-      for (std::size_t i = 0; i < layer_bytes_.size(); ++i) {
-        const models::KeyValueShape& shape = config_->layers[i];
-        result.bytes += layer_bytes_[i] * static_cast<double>(visible(shape, stop));
-        // A query and a key are D multiply-adds, a probability and a value D more, for each of H heads.
-        const double pair = 4.0 * static_cast<double>(config_->num_attention_heads * shape.head_dim);
-        for (std::int64_t position = start; position < stop; ++position) {
-          result.flops += pair * static_cast<double>(visible(shape, position + 1));
-        }
-      }
-    }
-  }
-
- private:
-  static std::int64_t visible(const models::KeyValueShape& shape, std::int64_t keys) {
-    return shape.sliding_window > 0 ? std::min(keys, shape.sliding_window) : keys;
-  }
-
-  const models::ModelConfig* config_;
-  double weight_bytes_ = 0;
-  double body_flops_ = 0;
-  double head_flops_ = 0;
-  std::vector<double> layer_bytes_;
-};
 
 class Bench {
  public:
   Bench(Generator& generator, const BenchmarkOptions& options, const CancelFlag* cancel)
-      : generator_(&generator), options_(&options), cancel_(cancel), costs_(generator) {}
+      : generator_(&generator),
+        options_(&options),
+        cancel_(cancel),
+        costs_(generator),
+        cache_(generator.loaded().model->config().layers,
+               {.tokens = cache_tokens(options, generator.cache().block_manager().block_size()),
+                .block_size = generator.cache().block_manager().block_size(),
+                .dtype = generator.cache().dtype()}),
+        runner_(*generator.loaded().model, cache_) {}
 
   BenchmarkResult prefill(std::int64_t length) {
     BenchmarkResult result{.name = fmt::format("prefill {}", length), .tokens = length};
-    Sequence sequence = sequence_of(length);
-    measure(result, [&] {
-      sequence.table().clear();
-      return timed([&] { compute(sequence); });
-    });
-    costs_.add(0, length, generator_->prefill_chunk(), result);
+    std::vector<Sequence> sequences = sequences_of(1, length);
+    measure(result, [&] { sequences.front().table().clear(); }, [&] { compute(sequences); });
+    count_work(result, 0, length, generator_->prefill_chunk());
     return result;
   }
 
+  // Depths in ascending order share one sequence that grows.
   BenchmarkResult decode(std::int64_t depth) {
+    if (deep_.empty()) deep_ = sequences_of(1, 0);
     BenchmarkResult result{
         .name = fmt::format("decode @{}", depth), .tokens = options_->decode_tokens, .depth = depth};
-    Sequence sequence = sequence_of(depth);
-    if (depth > 0) compute(sequence);
-    measure(result, [&] {
-      sequence.truncate(depth);
-      return timed([&] {
-        for (std::int64_t i = 0; i < options_->decode_tokens; ++i) {
-          sequence.append(token(i));
-          compute(sequence);
-        }
-      });
-    });
-    costs_.add(depth, depth + options_->decode_tokens, 1, result);
+    deep_.front().truncate(std::min(depth, deep_.front().length()));
+    while (deep_.front().length() < depth) deep_.front().append(token(deep_.front().length()));
+    if (depth > 0 && deep_.front().cached() < depth) compute(deep_);
+    measure_decoding(result, deep_);
+    return result;
+  }
+
+  BenchmarkResult batch(std::int64_t size) {
+    deep_.clear();
+    BenchmarkResult result{.name = fmt::format("batch {} @{}", size, options_->batch_depth),
+                           .tokens = size * options_->decode_tokens,
+                           .depth = options_->batch_depth,
+                           .batch = size};
+    std::vector<Sequence> sequences = sequences_of(size, options_->batch_depth);
+    if (options_->batch_depth > 0) {
+      for (Sequence& sequence : sequences) compute({&sequence, 1});
+    }
+    measure_decoding(result, sequences);
     return result;
   }
 
@@ -116,73 +82,119 @@ class Bench {
     return static_cast<TokenId>((index * 7919 + 13) % generator_->loaded().model->config().vocab_size);
   }
 
-  Sequence sequence_of(std::int64_t length) const {
-    Sequence sequence = generator_->new_sequence();
-    for (std::int64_t i = 0; i < length; ++i) sequence.append(token(i));
-    return sequence;
+  std::vector<Sequence> sequences_of(std::int64_t count, std::int64_t length) {
+    std::vector<Sequence> sequences;
+    for (std::int64_t i = 0; i < count; ++i) {
+      sequences.emplace_back(cache_.block_manager());
+      for (std::int64_t j = 0; j < length; ++j) sequences.back().append(token(j + 31 * i));
+    }
+    return sequences;
   }
 
-  void compute(Sequence& sequence) {
-    if (!generator_->prefill(sequence, cancel_).defined()) fail(ErrorKind::cancelled, "stopped");
+  // What the sequences have uncached, in passes of the generator's chunk, with logits of each one's last row.
+  void compute(std::span<Sequence> sequences) {
+    std::vector<SequenceStep> steps(sequences.size());
+    while (sequences.front().cached() < sequences.front().length()) {
+      if (cancel_ != nullptr && cancel_->load(std::memory_order_relaxed))
+        fail(ErrorKind::cancelled, "stopped");
+      for (std::size_t i = 0; i < sequences.size(); ++i) {
+        const std::int64_t left = sequences[i].length() - sequences[i].cached();
+        steps[i] = {.sequence = &sequences[i],
+                    .tokens = std::min(left, generator_->prefill_chunk()),
+                    .logit_rows = 1};
+      }
+      runner_.run(steps);
+    }
   }
 
-  template <typename Work>
-  static double timed(const Work& work) {
-    const auto start = std::chrono::steady_clock::now();
+  void measure_decoding(BenchmarkResult& result, std::span<Sequence> sequences) {
+    const auto rewind = [&] {
+      for (Sequence& sequence : sequences) sequence.truncate(result.depth);
+    };
+    measure(result, rewind, [&] {
+      for (std::int64_t i = 0; i < options_->decode_tokens; ++i) {
+        for (std::size_t s = 0; s < sequences.size(); ++s)
+          sequences[s].append(token(i + static_cast<std::int64_t>(17 * s)));
+        compute(sequences);
+      }
+    });
+    rewind();
+    count_work(result, result.depth, result.depth + options_->decode_tokens, 1);
+  }
+
+  void count_work(BenchmarkResult& result, std::int64_t begin, std::int64_t end, std::int64_t chunk) const {
+    const BenchmarkCosts::Work work = costs_.work(begin, end, chunk, result.batch);
+    result.bytes = work.bytes;
+    result.flops = work.flops;
+  }
+
+  template <typename Reset, typename Work>
+  void measure(BenchmarkResult& result, const Reset& reset, const Work& work) {
+    using Clock = std::chrono::steady_clock;
+    const auto seconds_since = [](Clock::time_point start) {
+      return std::chrono::duration<double>(Clock::now() - start).count();
+    };
+    reset();
     work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-
-  template <typename Repetition>
-  void measure(BenchmarkResult& result, const Repetition& repetition) {
-    repetition();
-    std::vector<double> seconds;
-    for (std::int64_t i = 0; i < options_->repetitions; ++i) seconds.push_back(repetition());
-    std::ranges::sort(seconds);
-    const std::size_t half = seconds.size() / 2;
-    result.seconds = seconds.size() % 2 == 1 ? seconds[half] : (seconds[half - 1] + seconds[half]) / 2;
-    result.fastest = seconds.front();
-    result.slowest = seconds.back();
+    Profile profile;
+    const auto begin = Clock::now();
+    while (std::ssize(result.runs) < options_->repetitions &&
+           (result.runs.empty() || seconds_since(begin) < options_->seconds_per_case)) {
+      reset();
+      std::optional<ProfileScope> scope;
+      if (options_->profile) scope.emplace(profile);
+      const auto start = Clock::now();
+      work();
+      result.runs.push_back(seconds_since(start));
+    }
+    std::ranges::sort(result.runs);
+    const std::size_t half = result.runs.size() / 2;
+    result.seconds =
+        result.runs.size() % 2 == 1 ? result.runs[half] : (result.runs[half - 1] + result.runs[half]) / 2;
+    result.fastest = result.runs.front();
+    result.slowest = result.runs.back();
+    if (options_->profile) {
+      double total = 0;
+      for (const double run : result.runs) total += run;
+      result.operations = profile.entries();
+      result.operations.push_back({"other", 0, std::max(0.0, total - profile.seconds())});
+    }
   }
 
   Generator* generator_;
   const BenchmarkOptions* options_;
   const CancelFlag* cancel_;
-  Costs costs_;
+  BenchmarkCosts costs_;
+  KeyValueCache cache_;
+  ModelRunner runner_;
+  std::vector<Sequence> deep_;
 };
 
-void check(const BenchmarkOptions& options, std::int64_t context_size) {
-  if (options.repetitions < 1 || options.repetitions > 1000) {
-    fail(ErrorKind::bad_usage, "repetitions: expected 1 to 1000, found {}", options.repetitions);
-  }
-  if (options.decode_tokens < 1 || options.decode_tokens > context_size) {
-    fail(ErrorKind::bad_usage, "decode tokens: expected 1 to {}, found {}", context_size,
-         options.decode_tokens);
-  }
-  for (const std::int64_t length : options.prefill_lengths) {
-    if (length < 1 || length > context_size) {
-      fail(ErrorKind::bad_usage, "prefill: expected 1 to {} tokens, found {}", context_size, length);
-    }
-  }
-  for (const std::int64_t depth : options.decode_depths) {
-    if (depth < 0 || depth > context_size - options.decode_tokens) {
-      fail(ErrorKind::bad_usage, "depth: expected 0 to {} ({} tokens of context, {} to make), found {}",
-           context_size - options.decode_tokens, context_size, options.decode_tokens, depth);
-    }
-  }
+void expect_in(std::string_view what, std::int64_t value, std::int64_t low, std::int64_t high) {
+  if (value < low || value > high)
+    fail(ErrorKind::bad_usage, "{}: expected {} to {}, found {}", what, low, high, value);
+}
+
+void check(const BenchmarkOptions& options, const models::ModelConfig& config) {
+  constexpr std::int64_t kMostTokens = 1 << 22;
+  constexpr std::int64_t kMostSequences = 4096;
+  const std::int64_t room = config.position_limit > 0 ? config.position_limit : kMostTokens;
+  expect_in("repetitions", options.repetitions, 1, 1000);
+  expect_in("decode tokens", options.decode_tokens, 1, room);
+  for (const std::int64_t length : options.prefill_lengths) expect_in("prefill", length, 1, room);
+  for (const std::int64_t depth : options.decode_depths)
+    expect_in("depth", depth, 0, room - options.decode_tokens);
+  for (const std::int64_t size : options.batch_sizes) expect_in("batch", size, 1, kMostSequences);
+  if (!options.batch_sizes.empty())
+    expect_in("batch depth", options.batch_depth, 0, room - options.decode_tokens);
 }
 
 }  // namespace
 
-std::uint64_t streamed_weight_bytes(const LoadedModel& loaded) {
-  const TensorInfo* lookup = lookup_only_embedding(loaded);
-  return loaded.model->parameter_bytes() - (lookup != nullptr ? lookup->bytes : 0);
-}
-
 std::vector<BenchmarkResult> run_benchmark(Generator& generator, const BenchmarkOptions& options,
                                            const std::function<void(const BenchmarkResult&)>& on_result,
                                            const CancelFlag* cancel) {
-  check(options, generator.context_size());
+  check(options, generator.loaded().model->config());
   Bench bench(generator, options, cancel);
   std::vector<BenchmarkResult> results;
   const auto keep = [&](BenchmarkResult result) {
@@ -191,6 +203,7 @@ std::vector<BenchmarkResult> run_benchmark(Generator& generator, const Benchmark
   };
   for (const std::int64_t length : options.prefill_lengths) keep(bench.prefill(length));
   for (const std::int64_t depth : options.decode_depths) keep(bench.decode(depth));
+  for (const std::int64_t size : options.batch_sizes) keep(bench.batch(size));
   return results;
 }
 

@@ -88,6 +88,7 @@ void Gpt2::read_dimensions(const ConfigReader& config, const WeightLoader& weigh
   config_.num_attention_heads = config.dimension(key("num_attention_heads", "n_head"), kLargestCount);
   config_.max_position_embeddings =
       config.dimension(key("max_position_embeddings", "n_positions"), kLargestPosition);
+  config_.position_limit = config_.max_position_embeddings;
   config_.vocab_size = weights.dimension_of(weights.name(prefix + "wte", "weight"), 0);
   if (config_.hidden_size % config_.num_attention_heads != 0) {
     config.wrong(key("num_attention_heads", "n_head"), "a divisor of n_embd", "another number");

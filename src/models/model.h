@@ -30,6 +30,7 @@ struct ModelConfig {
   std::int64_t num_hidden_layers = 0;
   std::int64_t num_attention_heads = 0;  // H
   std::int64_t max_position_embeddings = 0;
+  std::int64_t position_limit = 0;    // positions the weights can express at all (a learned table); 0: any
   std::vector<KeyValueShape> layers;  // [num_hidden_layers]
 };
 

@@ -33,12 +33,46 @@ TEST(Benchmark, RunsEveryCaseAndCountsItsWork) {
   EXPECT_DOUBLE_EQ(results[2].flops - results[1].flops, 4 * 100 * 2.0 * (4 * 4 * 8));
 }
 
-TEST(Benchmark, CasesThatDoNotFitAreNamed) {
-  Generator generator(loaded_with(std::make_shared<ToyModel>(300, 64)), {});
+TEST(Benchmark, SequencesOfABatchShareTheWeightsAndNothingElse) {
+  Generator generator(loaded_with(std::make_shared<ToyModel>(300, 128)), {.cache_dtype = DType::f16});
+  const auto results = run_benchmark(
+      generator, {.batch_sizes = {1, 3}, .batch_depth = 20, .decode_tokens = 4, .repetitions = 1});
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_EQ(results[0].name, "batch 1 @20");
+  EXPECT_EQ(results[1].tokens, 3 * results[0].tokens);
+  EXPECT_DOUBLE_EQ(results[1].flops, 3 * results[0].flops);
+  const double weights = 4 * static_cast<double>(generator.loaded().model->parameter_bytes());
+  EXPECT_DOUBLE_EQ(results[1].bytes - weights, 3 * (results[0].bytes - weights));
+}
+
+TEST(Benchmark, AProfileAccountsForAllTheTime) {
+  Generator generator(loaded_with(std::make_shared<ToyModel>(300, 128)), {});
+  const auto results = run_benchmark(generator, {.prefill_lengths = {16}, .repetitions = 2, .profile = true});
+  ASSERT_EQ(results.size(), 1U);
+  ASSERT_FALSE(results[0].operations.empty());
+  EXPECT_EQ(results[0].operations.back().operation, "other");
+  double profiled = 0;
+  for (const ProfileEntry& entry : results[0].operations) profiled += entry.seconds;
+  double measured = 0;
+  for (const double run : results[0].runs) measured += run;
+  EXPECT_NEAR(profiled, measured, 1e-9);
+}
+
+TEST(Benchmark, GoesBeyondTheTrainedContextUnlessTheWeightsForbidIt) {
+  const auto toy = std::make_shared<ToyModel>(300, 64);
+  Generator generator(loaded_with(toy), {});
+  EXPECT_EQ(run_benchmark(generator, {.prefill_lengths = {80}, .repetitions = 1}).size(), 1U);
+  toy->limit_positions(64);
   EXPECT_THROW(run_benchmark(generator, {.prefill_lengths = {65}}), Error);
+  EXPECT_THROW(run_benchmark(generator, {.decode_depths = {40}, .decode_tokens = 32}), Error);
+  EXPECT_THROW(run_benchmark(generator, {.batch_sizes = {1}, .batch_depth = 60}), Error);
+}
+
+TEST(Benchmark, CasesThatCannotBeAreNamed) {
+  Generator generator(loaded_with(std::make_shared<ToyModel>(300, 64)), {});
   EXPECT_THROW(run_benchmark(generator, {.prefill_lengths = {0}}), Error);
   EXPECT_THROW(run_benchmark(generator, {.decode_depths = {-1}}), Error);
-  EXPECT_THROW(run_benchmark(generator, {.decode_depths = {40}, .decode_tokens = 32}), Error);
+  EXPECT_THROW(run_benchmark(generator, {.batch_sizes = {0}}), Error);
   EXPECT_THROW(run_benchmark(generator, {.repetitions = 0}), Error);
   const CancelFlag cancel{true};
   EXPECT_THROW(run_benchmark(generator, {.prefill_lengths = {8}}, {}, &cancel), Error);

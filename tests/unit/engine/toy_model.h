@@ -35,6 +35,7 @@ class ToyModel final : public models::Model {
   }
 
   const models::ModelConfig& config() const override { return config_; }
+  void limit_positions(std::int64_t positions) { config_.position_limit = positions; }
 
   Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override {
     const std::int64_t tokens = batch.token_count();
