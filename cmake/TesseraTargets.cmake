@@ -1,8 +1,19 @@
 # Every folder of src/ is one static library; every folder of tests/ one GoogleTest program.
 
 find_package(Threads REQUIRED)
-find_package(fmt REQUIRED)
-find_package(PkgConfig REQUIRED)
+if(TESSERA_KERNELS_ONLY)
+  # For another architecture there are no installed libraries: fmt from its headers, GoogleTest from its source
+  # (Debian's package googletest). A link, because the folder above also holds this machine's C library.
+  find_path(fmt_headers fmt/format.h REQUIRED NO_CMAKE_FIND_ROOT_PATH PATHS /usr/include)
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include)
+  file(CREATE_LINK ${fmt_headers}/fmt ${CMAKE_BINARY_DIR}/include/fmt SYMBOLIC)
+  add_library(fmt::fmt INTERFACE IMPORTED)
+  target_include_directories(fmt::fmt INTERFACE ${CMAKE_BINARY_DIR}/include)
+  target_compile_definitions(fmt::fmt INTERFACE FMT_HEADER_ONLY)
+else()
+  find_package(fmt REQUIRED)
+  find_package(PkgConfig REQUIRED)
+endif()
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

@@ -161,6 +161,7 @@ class Planner {
 
 std::vector<std::string> quantization_recipe_names() {
   std::vector<std::string> names;
+  names.reserve(kRecipes.size());
   for (const RecipeEntry& entry : kRecipes) names.emplace_back(entry.name);
   return names;
 }

@@ -108,10 +108,12 @@ std::shared_ptr<const WeightSource> open_files(const std::vector<std::string>& p
 std::shared_ptr<const WeightSource> open_sharded(const fs::path& folder, const std::string& index_path) {
   const auto entries = read_index(index_path);
   std::vector<std::string> names;
+  names.reserve(entries.size());
   for (const auto& [tensor, entry] : entries) names.push_back(entry.file);
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());
   std::vector<std::string> paths;
+  paths.reserve(names.size());
   for (const std::string& name : names) paths.push_back((folder / name).string());
   auto source = open_files(paths, folder.string(), (folder / "config.json").string());
 

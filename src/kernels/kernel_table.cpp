@@ -50,6 +50,21 @@ const KernelTable& amx_table() {
 }
 #endif
 
+#if defined(__aarch64__)
+const KernelTable& neon_table() {
+  static const KernelTable table = [] {
+    KernelTable made = ref::make_table();
+    made.isa = Isa::neon;
+    neon::fill_linear(made);
+    neon::fill_k_quants(made);
+    neon::fill_elementwise(made);
+    neon::fill_attention(made);
+    return made;
+  }();
+  return table;
+}
+#endif
+
 }  // namespace
 
 const KernelTable& table(Isa isa) {
@@ -65,6 +80,9 @@ const KernelTable& table(Isa isa) {
       return avx512_table();
     case Isa::amx:
       return amx_table();
+#elif defined(__aarch64__)
+    case Isa::neon:
+      return neon_table();
 #endif
     default:
       return scalar_table();

@@ -24,6 +24,7 @@ std::vector<bool> sliding_layers(const ConfigReader& config, std::int64_t num_hi
   // Older files count instead: every `pattern`th layer sees everything.
   const std::int64_t pattern = config.dimension_or("sliding_window_pattern", 6);
   std::vector<bool> sliding;
+  sliding.reserve(static_cast<std::size_t>(num_hidden_layers));
   for (std::int64_t layer = 0; layer < num_hidden_layers; ++layer)
     sliding.push_back((layer + 1) % pattern != 0);
   return sliding;

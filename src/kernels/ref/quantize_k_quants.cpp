@@ -59,7 +59,9 @@ Moments round_and_sum(const float* x, const float* weights, float inverse, float
       const float value = x[i + lane];
       const float w = weights[i + lane];
       const float steps = std::clamp((value + minimum) * inverse - lowest, 0.0F, highest - lowest);
-      const float q = static_cast<float>(static_cast<int>(steps + 0.5F)) + lowest;  // floor, as steps >= 0
+      // Truncation is floor, as steps >= 0, and vectorises, unlike std::lround.
+      const float q = static_cast<float>(static_cast<int>(steps + 0.5F)) +
+                      lowest;  // NOLINT(bugprone-incorrect-roundings)
       sums[0][lane] += w;
       sums[1][lane] += w * q;
       sums[2][lane] += w * q * q;

@@ -18,4 +18,11 @@ void fill_elementwise(KernelTable& table);
 void fill_attention(KernelTable& table);
 }  // namespace avx512
 
+namespace neon {
+void fill_linear(KernelTable& table);
+void fill_k_quants(KernelTable& table);
+void fill_elementwise(KernelTable& table);
+void fill_attention(KernelTable& table);
+}  // namespace neon
+
 }  // namespace tessera::kernels
