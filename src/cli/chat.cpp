@@ -13,6 +13,7 @@
 #include "cli/open_model.h"
 #include "cli/options.h"
 #include "cli/sampling_flags.h"
+#include "cli/speculative_flags.h"
 #include "cli/terminal.h"
 
 namespace tessera::cli {
@@ -21,6 +22,7 @@ namespace {
 struct ChatOptions {
   ModelFlags model;
   SamplingFlags sampling;
+  SpeculativeFlags speculative;
   std::string system;
   std::int64_t predict = -1;
   std::vector<std::string> stop;
@@ -67,6 +69,7 @@ engine::AnswerOptions answer_options(const ChatOptions& options, const engine::G
   answer.sampling = sampling_options(flags, generator.loaded().defaults, fallback);
   answer.max_new_tokens = options.predict;
   answer.stop = options.stop;
+  answer.speculative = speculative_options(options.speculative);
   engine::check(answer.sampling, static_cast<std::int64_t>(generator.tokenizer().vocabulary_size()));
   if (options.predict < -1 || options.predict == 0) {
     fail(ErrorKind::bad_usage, "--predict: expected 1 or more tokens, or -1 for no limit, found {}",
@@ -128,6 +131,7 @@ void define_chat(CLI::App& app) {
   add_option(app, "-n,--predict", options->predict, "most tokens an answer may have; -1: no limit");
   add_option(app, "--stop", options->stop, "a text that ends an answer; can be repeated");
   add_sampling_flags(app, options->sampling);
+  add_speculative_flags(app, options->speculative);
   add_flag(app, "--no-history", options->no_history, "neither read nor write the file of earlier messages");
   app.footer(kFooter);
   app.callback([options] { chat(*options); });

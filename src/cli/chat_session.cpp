@@ -13,6 +13,7 @@
 #include "cli/chat_parameters.h"
 #include "cli/line_editor.h"
 #include "cli/progress_bar.h"
+#include "cli/speculative_flags.h"
 #include "cli/terminal.h"
 
 namespace tessera::cli {
@@ -181,6 +182,7 @@ void ChatSession::show_result(const engine::GenerationResult& result) const {
   const engine::Timings& timings = result.timings;
   line += fmt::format("{} tokens", result.usage.completion_tokens);
   if (timings.decode_tokens > 0) line += fmt::format(", {:.1f}/s", timings.decode_per_second());
+  line += drafts_text(result.drafts);
   line += fmt::format("; prefill {} tokens", timings.prefill_tokens);
   if (timings.prefill_tokens > 0) line += fmt::format(", {:.0f}/s", timings.prefill_per_second());
   show_note(fmt::format("[{}; context {}]", line, context_text()));

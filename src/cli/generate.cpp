@@ -14,6 +14,7 @@
 #include "cli/open_model.h"
 #include "cli/options.h"
 #include "cli/sampling_flags.h"
+#include "cli/speculative_flags.h"
 #include "cli/terminal.h"
 
 namespace tessera::cli {
@@ -34,6 +35,7 @@ struct GenerateFlags {
   std::optional<std::string> prompt;
   std::int64_t predict = 256;
   SamplingFlags sampling;
+  SpeculativeFlags speculative;
   std::vector<std::string> stop;
   std::int64_t logprobs = -1;
   bool ignore_eos = false;
@@ -49,6 +51,7 @@ void check_flags(const GenerateFlags& flags) {
   engine::SamplingOptions sampling = sampling_options(flags.sampling, {}, story_sampling());
   sampling.logprobs = flags.logprobs;
   engine::check(sampling, std::numeric_limits<TokenId>::max());
+  speculative_options(flags.speculative);
   for (const std::string& stop : flags.stop) {
     if (stop.empty()) fail(ErrorKind::bad_usage, "--stop: expected a text, found an empty one");
   }
@@ -98,7 +101,8 @@ class Story {
                                   .sampling = sampling_,
                                   .max_new_tokens = flags_->predict,
                                   .stop = flags_->stop,
-                                  .ignore_end_of_generation = flags_->ignore_eos};
+                                  .ignore_end_of_generation = flags_->ignore_eos,
+                                  .speculative = speculative_options(flags_->speculative)};
     engine::GenerationResult result = generator_->generate(sequence_, request, on_piece, interrupt.flag());
     text_ += result.text;
     tokens_ = sequence_.tokens();
@@ -199,6 +203,7 @@ void define_generate(CLI::App& app) {
   add_option(app, "-n,--predict", flags->predict,
              "tokens to generate at most; -1: until the context is full");
   add_sampling_flags(app, flags->sampling);
+  add_speculative_flags(app, flags->speculative);
   add_option(app, "--stop", flags->stop, "end before this text; can be repeated")->allow_extra_args(false);
   add_option(app, "--logprobs", flags->logprobs,
              "log probabilities of each token and of the K best: in the JSON, else as a table; -1: none");

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/speculative_flags.h"
 
 namespace tessera::cli {
 namespace {
@@ -32,10 +33,10 @@ std::string summary_line(const engine::GenerationResult& result, std::int64_t co
   const engine::Usage& usage = result.usage;
   const engine::Timings& timings = result.timings;
   std::string cached = usage.cached_tokens > 0 ? fmt::format(" ({} cached)", usage.cached_tokens) : "";
-  return fmt::format("{} tokens, {:.1f} tokens/s | prompt {} tokens{}, {:.1f} tokens/s | context {}/{}",
-                     usage.completion_tokens, timings.decode_per_second(), usage.prompt_tokens, cached,
-                     timings.prefill_per_second(), usage.prompt_tokens + usage.completion_tokens,
-                     context_size);
+  return fmt::format("{} tokens, {:.1f} tokens/s{} | prompt {} tokens{}, {:.1f} tokens/s | context {}/{}",
+                     usage.completion_tokens, timings.decode_per_second(), drafts_text(result.drafts),
+                     usage.prompt_tokens, cached, timings.prefill_per_second(),
+                     usage.prompt_tokens + usage.completion_tokens, context_size);
 }
 
 std::string logprobs_table(const engine::GenerationResult& result, const text::Tokenizer& tokenizer) {
@@ -72,6 +73,9 @@ std::string generation_json(const engine::GenerationResult& result, const engine
                            {"prefill_tokens_per_second", result.timings.prefill_per_second()},
                            {"decode_seconds", result.timings.decode_seconds},
                            {"decode_tokens_per_second", result.timings.decode_per_second()}}}};
+  if (result.drafts.drafted > 0) {
+    object["drafts"] = {{"drafted", result.drafts.drafted}, {"accepted", result.drafts.accepted}};
+  }
   if (sampling.logprobs >= 0) object["logprobs"] = logprobs_json(result, generator.tokenizer());
   return object.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }

@@ -137,7 +137,8 @@ GenerationResult Conversation::answer(const AnswerOptions& options, const PieceS
   const Request request{.prompt = prompt.tokens,
                         .sampling = options.sampling,
                         .max_new_tokens = options.max_new_tokens,
-                        .stop = options.stop};
+                        .stop = options.stop,
+                        .speculative = options.speculative};
   GenerationResult result;
   try {
     result = generator_->generate(sequence_, request, on_piece, cancel, on_progress);

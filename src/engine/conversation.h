@@ -20,6 +20,7 @@ struct AnswerOptions {
   SamplingOptions sampling = {};
   std::int64_t max_new_tokens = -1;
   std::vector<std::string> stop = {};
+  SpeculativeOptions speculative = {};
 };
 
 struct ConversationStats {

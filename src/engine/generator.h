@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "engine/generation.h"
 #include "engine/key_value_cache.h"
 #include "engine/model_loader.h"
 #include "engine/model_runner.h"
@@ -46,10 +47,10 @@ class Generator {
                  const ProgressSink& on_progress = {});
 
   // Ids that may be sampled: those that both the model and the tokenizer know.
-  std::int64_t vocabulary_size() const;
-  bool ends_generation(TokenId token) const;
+  std::int64_t vocabulary_size() const { return engine::vocabulary_size(*loaded_); }
 
  private:
+  Tensor decode(Sequence& sequence, Generation& generation, const CancelFlag* cancel);
   Progress prefill_progress(const Sequence& sequence, std::int64_t first, double seconds) const;
 
   std::shared_ptr<const LoadedModel> loaded_;
@@ -57,6 +58,7 @@ class Generator {
   std::int64_t prefill_chunk_;
   KeyValueCache cache_;
   ModelRunner runner_;
+  VerificationCost verification_cost_;
 };
 
 }  // namespace tessera::engine

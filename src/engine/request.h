@@ -14,12 +14,21 @@
 
 namespace tessera::engine {
 
+// Guesses checked several at a time; the text is the same, only sooner (Leviathan et al. 2023).
+struct SpeculativeOptions {
+  bool prompt_lookup = false;   // guess that the text goes on as it did where it last looked like this
+  std::int64_t draft_max = 16;  // [1, kMostDraftTokens]; tokens guessed at once, at most
+  double least_gain = 1.05;     // expected tokens over what they cost, below which nothing is guessed
+};
+inline constexpr std::int64_t kMostDraftTokens = 256;
+
 struct Request {
   std::vector<TokenId> prompt = {};  // at least one token
   SamplingOptions sampling = {};
   std::int64_t max_new_tokens = -1;    // -1: until the context is full
   std::vector<std::string> stop = {};  // strings that end the text; not part of it
   bool ignore_end_of_generation = false;
+  SpeculativeOptions speculative = {};
 };
 
 enum class FinishReason {
@@ -45,11 +54,16 @@ struct Usage {
   std::int64_t completion_tokens = 0;
 };
 
+struct DraftCounts {
+  std::int64_t drafted = 0;   // guessed tokens that were run through the model
+  std::int64_t accepted = 0;  // of those, what the model said too
+};
+
 struct Timings {
   double prefill_seconds = 0;       // until the first logits
   double decode_seconds = 0;        // from the first token on
   std::int64_t prefill_tokens = 0;  // computed, without the cached ones
-  std::int64_t decode_tokens = 0;   // made by a forward pass of their own: all but the first
+  std::int64_t decode_tokens = 0;   // all but the first, which comes from the prefill
   double prefill_per_second() const {
     return prefill_seconds > 0 ? static_cast<double>(prefill_tokens) / prefill_seconds : 0;
   }
@@ -64,6 +78,7 @@ struct GenerationResult {
   FinishReason finish_reason = FinishReason::length;
   std::optional<std::string> stop;  // the stop string that was found
   Usage usage;
+  DraftCounts drafts;
   Timings timings;
 };
 

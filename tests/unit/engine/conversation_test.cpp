@@ -227,5 +227,36 @@ TEST(Conversation, DamagedFilesAreRefusedAndChangeNothing) {
   EXPECT_THROW(chat.load((folder.path() / "missing.json").string()), Error);
 }
 
+// Guesses that were wrong and taken back leave no trace: the same answers, the same cache, and undo as cheap.
+TEST(Conversation, PromptLookupChangesNothingButThePasses) {
+  const auto generator = toy_generator();
+  const auto other_generator = toy_generator();
+  Conversation plain(*generator);
+  Conversation fast(*other_generator);
+  std::int64_t rejected = 0;
+  const auto both = [&](const std::string& text, std::uint64_t seed) {
+    AnswerOptions options = letters(seed, 60);
+    plain.add_user(text);
+    const GenerationResult expected = plain.answer(options);
+    options.speculative = {.prompt_lookup = true, .least_gain = 0};
+    fast.add_user(text);
+    const GenerationResult found = fast.answer(options);
+    EXPECT_EQ(found.text, expected.text);
+    EXPECT_EQ(found.usage.cached_tokens, expected.usage.cached_tokens);
+    EXPECT_EQ(fast.stats().cached_tokens, plain.stats().cached_tokens);
+    EXPECT_EQ(fast.stats().context_used, plain.stats().context_used);
+    rejected += found.drafts.drafted - found.drafts.accepted;
+  };
+  both("abcd abcd abcd", 1);
+  both("dcba dcba", 2);
+  EXPECT_EQ(fast.undo(), plain.undo());
+  both("dcab", 3);
+  EXPECT_EQ(fast.drop_answer(), plain.drop_answer());
+  EXPECT_EQ(fast.undo(), plain.undo());
+  both("bbbb", 4);
+  EXPECT_EQ(fast.messages(), plain.messages());
+  EXPECT_GT(rejected, 20);
+}
+
 }  // namespace
 }  // namespace tessera::engine
