@@ -10,7 +10,6 @@
 #include "cli/options.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
-#include "engine/key_value_cache.h"
 #include "hub/model_directory.h"
 
 namespace tessera::cli {
@@ -40,8 +39,6 @@ std::string short_count(std::int64_t count) {
   if (value >= 1e3) return fmt::format("{:.3g} K", value / 1e3);
   return std::to_string(count);
 }
-
-std::string_view cache_type() { return name(engine::KeyValueCacheOptions{}.dtype); }
 
 // The KV heads of a model whose layers may differ: "3", or "1 to 8".
 std::string key_value_heads(const models::ModelConfig& config) {
@@ -92,7 +89,8 @@ void print_model(const ModelReport& report) {
   if (!report.tensors.empty())
     print_line("memory", fmt::format("{} of weights", bytes_text(report.weight_bytes)));
   if (report.key_value_bytes) {
-    std::string text = fmt::format("{} bytes a token in {}", grouped(*report.key_value_bytes), cache_type());
+    std::string text =
+        fmt::format("{} bytes a token in {}", grouped(*report.key_value_bytes), name(report.key_value_type));
     if (report.context_length && *report.context_length > 0) {
       text += fmt::format(
           ", {} for the whole context",
@@ -244,7 +242,7 @@ Json report_to_json(const ModelReport& report, bool tensors) {
                  {"weight_bytes", report.weight_bytes},
                  {"context_length", or_null(report.context_length)},
                  {"key_value_bytes_per_token", or_null(report.key_value_bytes)},
-                 {"key_value_type", cache_type()},
+                 {"key_value_type", name(report.key_value_type)},
                  {"config", report.config ? config_to_json(*report.config) : Json(nullptr)},
                  {"tokenizer", tokenizer_to_json(report)},
                  {"chat_template", or_null(report.files.chat_template)}};

@@ -77,8 +77,9 @@ void collect_model(const WeightSource& weights, ModelReport& report) {
     report.config = model->config();
     report.parameters = model->parameter_count();
     report.weight_bytes = model->parameter_bytes();
-    report.key_value_bytes =
-        engine::key_value_bytes_per_token(report.config->layers, engine::KeyValueCacheOptions{}.dtype);
+    report.key_value_type = engine::default_key_value_type(*model);
+    report.key_value_bytes = engine::key_value_bytes_per_token(report.config->layers, report.key_value_type,
+                                                               report.key_value_type);
     report.context_length = report.config->max_position_embeddings;
   } catch (const Error& error) {
     report.why_not_run = error.what();

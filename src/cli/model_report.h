@@ -51,7 +51,8 @@ struct ModelReport {
   std::string why_not_run;                       // when it cannot: an error line
   bool damaged = false;                          // it cannot because the file is not what it claims to be
   std::optional<std::int64_t> context_length;    // also when the model cannot be run, if the file says it
-  std::optional<std::uint64_t> key_value_bytes;  // a token, in the cache's default type
+  std::optional<std::uint64_t> key_value_bytes;  // a token, in key_value_type
+  DType key_value_type = DType::f16;             // the cache's default for this model
   std::string declared_dtype;                    // config.json's torch_dtype when the file holds another
   std::optional<TokenizerReport> tokenizer;
   std::string why_no_tokenizer;  // "none", or why it cannot be read

@@ -12,6 +12,7 @@
 #include "cli/terminal.h"
 #include "engine/quantization_plan.h"
 #include "hub/model_directory.h"
+#include "tensor/key_value_layout.h"
 
 namespace tessera::cli {
 namespace {
@@ -19,10 +20,14 @@ namespace {
 constexpr int kMostThreads = 1024;
 constexpr double kSecondsUntilLoadingIsShown = 0.5;
 
-DType cache_type_from_name(const std::string& name) {
-  const auto dtype = dtype_from_name(name);
-  if (dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16) return *dtype;
-  fail(ErrorKind::bad_usage, "--cache-type: expected f32, f16 or bf16, found '{}'", printable(name));
+// nullopt: the model's own.
+std::optional<DType> cache_type(const std::string& flag, const std::string& own, const std::string& both) {
+  const std::string& wanted = own.empty() ? both : own;
+  if (wanted == "auto") return std::nullopt;
+  const auto dtype = dtype_from_name(wanted);
+  if (dtype && is_key_value_type(*dtype)) return dtype;
+  fail(ErrorKind::bad_usage, "{}: expected auto, f32, f16, bf16 or q8_0, found '{}'",
+       own.empty() ? "--cache-type" : flag, printable(wanted));
 }
 
 }  // namespace
@@ -35,7 +40,10 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   add_option(app, "-c,--ctx-size", flags.context_size,
              "tokens of context; 0: what the model was trained for, at most " +
                  std::to_string(engine::kDefaultContextLimit));
-  add_option(app, "--cache-type", flags.cache_type, "keys and values are kept as f32, f16 or bf16");
+  add_option(app, "--cache-type", flags.cache_type,
+             "keys and values are kept as f32, f16, bf16 or q8_0; auto: f32 for float32 weights, else f16");
+  add_option(app, "--cache-type-k", flags.cache_type_k, "the same for keys alone");
+  add_option(app, "--cache-type-v", flags.cache_type_v, "the same for values alone");
   add_option(
       app, "--quantize", flags.quantize,
       "round the weights to this type while loading: Q8_0, Q4_K_M, ...; without it they stay as stored");
@@ -48,8 +56,10 @@ std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags) {
   if (flags.context_size < 0) {
     fail(ErrorKind::bad_usage, "--ctx-size: expected 0 or more tokens, found {}", flags.context_size);
   }
-  const engine::GeneratorOptions options{.context_size = flags.context_size,
-                                         .cache_dtype = cache_type_from_name(flags.cache_type)};
+  const engine::GeneratorOptions options{
+      .context_size = flags.context_size,
+      .cache_key_dtype = cache_type("--cache-type-k", flags.cache_type_k, flags.cache_type),
+      .cache_value_dtype = cache_type("--cache-type-v", flags.cache_type_v, flags.cache_type)};
   std::optional<engine::QuantizationRecipe> recipe;
   if (!flags.quantize.empty()) recipe = engine::quantization_recipe(flags.quantize);
   if (flags.threads > 0) set_thread_count(flags.threads);

@@ -13,14 +13,16 @@ class App;
 namespace tessera::cli {
 
 struct ModelFlags {
-  std::string model;              // empty: the default model
-  int threads = 0;                // 0: every usable CPU
-  std::int64_t context_size = 0;  // 0: the model's, at most engine::kDefaultContextLimit
-  std::string cache_type = "f16";
+  std::string model;                // empty: the default model
+  int threads = 0;                  // 0: every usable CPU
+  std::int64_t context_size = 0;    // 0: the model's, at most engine::kDefaultContextLimit
+  std::string cache_type = "auto";  // of keys and of values; auto: engine::default_key_value_type
+  std::string cache_type_k;         // empty: cache_type
+  std::string cache_type_v;
   std::string quantize;  // empty: weights as they are stored
 };
 
-// -m/--model, -t/--threads, -c/--ctx-size, --cache-type, --quantize.
+// -m/--model, -t/--threads, -c/--ctx-size, --cache-type[-k|-v], --quantize.
 void add_model_flags(CLI::App& app, ModelFlags& flags);
 
 // Sets the thread count and opens what the flags name (hub::resolve_model). Error bad_usage for flags out of

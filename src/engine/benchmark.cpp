@@ -39,7 +39,8 @@ class Bench {
         cache_(generator.loaded().model->config().layers,
                {.tokens = cache_tokens(options, generator.cache().block_manager().block_size()),
                 .block_size = generator.cache().block_manager().block_size(),
-                .dtype = generator.cache().dtype()}),
+                .key_dtype = generator.cache().key_dtype(),
+                .value_dtype = generator.cache().value_dtype()}),
         runner_(*generator.loaded().model, cache_) {}
 
   BenchmarkResult prefill(std::int64_t length) {

@@ -46,8 +46,8 @@ BenchmarkCosts::BenchmarkCosts(const Generator& generator) : config_(&generator.
   const auto products = loaded.model->parameter_count() - (lookup != nullptr ? lookup->shape.elements() : 0);
   body_flops_ = 2.0 * static_cast<double>(products) - head_flops_;
   for (const models::KeyValueShape& shape : config_->layers) {
-    layer_bytes_.push_back(
-        static_cast<double>(key_value_bytes_per_token({&shape, 1}, generator.cache().dtype())));
+    layer_bytes_.push_back(static_cast<double>(key_value_bytes_per_token(
+        {&shape, 1}, generator.cache().key_dtype(), generator.cache().value_dtype())));
   }
 }
 

@@ -34,7 +34,10 @@ Generator::Generator(std::shared_ptr<const LoadedModel> loaded, const GeneratorO
     : loaded_(std::move(loaded)),
       context_size_(chosen_context_size(loaded_->model->config(), options.context_size)),
       prefill_chunk_(options.prefill_chunk),
-      cache_(loaded_->model->config().layers, {.tokens = context_size_, .dtype = options.cache_dtype}),
+      cache_(loaded_->model->config().layers,
+             {.tokens = context_size_,
+              .key_dtype = options.cache_key_dtype.value_or(default_key_value_type(*loaded_->model)),
+              .value_dtype = options.cache_value_dtype.value_or(default_key_value_type(*loaded_->model))}),
       runner_(*loaded_->model, cache_) {
   if (prefill_chunk_ < 1)
     fail(ErrorKind::bad_usage, "prefill chunk: expected at least 1 token, found {}", prefill_chunk_);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "engine/generation.h"
 #include "engine/key_value_cache.h"
@@ -14,7 +15,8 @@ namespace tessera::engine {
 
 struct GeneratorOptions {
   std::int64_t context_size = 0;  // tokens; 0: what the model was trained for, at most kDefaultContextLimit
-  DType cache_dtype = DType::f16;
+  std::optional<DType> cache_key_dtype = {};  // default_key_value_type()
+  std::optional<DType> cache_value_dtype = {};
   std::int64_t prefill_chunk = 512;  // tokens a forward pass
 };
 inline constexpr std::int64_t kDefaultContextLimit = 8192;

@@ -10,47 +10,83 @@ namespace tessera::engine {
 namespace {
 
 std::int64_t blocks_for(const KeyValueCacheOptions& options) {
-  if (options.tokens < 1 || options.block_size < 1) {
+  if (options.tokens < 1 || options.block_size < 1 || options.block_size % kKeyGroup != 0) {
     fail(ErrorKind::bad_usage,
-         "key/value cache: expected room for at least one token in blocks of at least one, found {} and {}",
-         options.tokens, options.block_size);
+         "key/value cache: expected room for at least one token in blocks of a multiple of {}, found {} and "
+         "{}",
+         kKeyGroup, options.tokens, options.block_size);
   }
   return (options.tokens - 1) / options.block_size + 1;
 }
 
+// Larger ones are no model's, and sizes of groups are counted without checks.
+constexpr std::int64_t kLargestHeadDim = 1 << 20;
+
+void expect_supported(const KeyValueCacheOptions& options, std::span<const models::KeyValueShape> layers) {
+  for (const DType dtype : {options.key_dtype, options.value_dtype}) {
+    if (!is_key_value_type(dtype)) {
+      fail(ErrorKind::bad_usage, "key/value cache: expected F32, F16, BF16 or Q8_0, found {}", name(dtype));
+    }
+  }
+  for (const models::KeyValueShape& shape : layers) {
+    if (shape.head_dim < 1 || shape.head_dim > kLargestHeadDim) {
+      fail(ErrorKind::bad_usage, "key/value cache: expected head_dim from 1 to {}, found {}", kLargestHeadDim,
+           shape.head_dim);
+    }
+  }
+}
+
+// Of the groups of one layer, all heads: the keys, or the values.
+CheckedSize groups_bytes(const models::KeyValueShape& shape, std::int64_t group_bytes) {
+  return CheckedSize::from_signed(shape.num_key_value_heads, "key/value heads") *
+         CheckedSize::from_signed(group_bytes, "key/value group");
+}
+
 }  // namespace
 
-std::uint64_t key_value_bytes_per_token(std::span<const models::KeyValueShape> layers, DType dtype) {
+DType default_key_value_type(const models::Model& model) {
+  constexpr double kMostlyFloat32 = 3.5;  // bytes a parameter, on average
+  const double average =
+      static_cast<double>(model.parameter_bytes()) / static_cast<double>(model.parameter_count());
+  return average > kMostlyFloat32 ? DType::f32 : DType::f16;
+}
+
+std::uint64_t key_value_bytes_per_token(std::span<const models::KeyValueShape> layers, DType key_dtype,
+                                        DType value_dtype) {
   CheckedSize total(0, "key/value bytes of one token");
   for (const models::KeyValueShape& shape : layers) {
-    const auto elements = CheckedSize::from_signed(shape.num_key_value_heads, "key/value heads") *
-                          CheckedSize::from_signed(shape.head_dim, "head_dim");
-    total = total + elements * std::uint64_t{2} * traits(dtype).block_bytes;
+    total = total + groups_bytes(shape, key_group_bytes(key_dtype, shape.head_dim)) +
+            groups_bytes(shape, value_group_bytes(value_dtype, shape.head_dim));
   }
-  return total.value();
+  return total.value() / kKeyGroup;
 }
 
 KeyValueCache::KeyValueCache(std::span<const models::KeyValueShape> layers,
                              const KeyValueCacheOptions& options)
-    : block_manager_(blocks_for(options), options.block_size), dtype_(options.dtype) {
-  if (dtype_ != DType::f32 && dtype_ != DType::f16 && dtype_ != DType::bf16) {
-    fail(ErrorKind::bad_usage, "key/value cache: expected dtype F32, F16 or BF16, found {}", name(dtype_));
-  }
+    : block_manager_(blocks_for(options), options.block_size),
+      key_dtype_(options.key_dtype),
+      value_dtype_(options.value_dtype) {
+  expect_supported(options, layers);
   const CheckedSize slots = CheckedSize::from_signed(token_capacity(), "slots of the key/value cache");
-  bytes_ = (slots * key_value_bytes_per_token(layers, dtype_)).value();
+  bytes_ = (slots * key_value_bytes_per_token(layers, key_dtype_, value_dtype_)).value();
   const std::uint64_t available = available_memory();
   if (bytes_ > available) {
-    fail(ErrorKind::limit, "key/value cache: {} tokens need {}, {} available; take a smaller context (-c)",
+    fail(ErrorKind::limit,
+         "key/value cache: {} tokens need {}, {} available; take a smaller context (-c) or a smaller type "
+         "(--cache-type-k, --cache-type-v)",
          options.tokens, format_bytes(bytes_), format_bytes(available));
   }
+  const std::uint64_t groups = slots.value() / kKeyGroup;
   for (const models::KeyValueShape& shape : layers) {
-    const std::uint64_t bytes = key_value_bytes_per_token(std::span(&shape, 1), dtype_) / 2 * slots.value();
+    const auto allocate = [&](std::int64_t group_bytes) {
+      storages_.push_back(Storage::allocate(groups_bytes(shape, group_bytes).value() * groups));
+      return storages_.back()->mutable_bytes().data();
+    };
     KeyValueCacheLayer layer;
-    for (std::byte** part : {&layer.keys, &layer.values}) {
-      storages_.push_back(Storage::allocate(bytes));
-      *part = storages_.back()->mutable_bytes().data();
-    }
-    layer.dtype = dtype_;
+    layer.keys = allocate(key_group_bytes(key_dtype_, shape.head_dim));
+    layer.values = allocate(value_group_bytes(value_dtype_, shape.head_dim));
+    layer.key_dtype = key_dtype_;
+    layer.value_dtype = value_dtype_;
     layer.num_blocks = block_manager_.num_blocks();
     layer.block_size = block_manager_.block_size();
     layer.num_key_value_heads = shape.num_key_value_heads;
@@ -62,13 +98,13 @@ KeyValueCache::KeyValueCache(std::span<const models::KeyValueShape> layers,
 void KeyValueCache::copy_blocks(std::span<const BlockCopy> copies) {
   for (const BlockCopy& copy : copies) {
     for (const KeyValueCacheLayer& layer : layers_) {
-      const std::size_t bytes =
-          static_cast<std::size_t>(layer.num_key_value_heads * layer.block_size * layer.head_dim) *
-          traits(layer.dtype).block_bytes;
-      const std::size_t from = static_cast<std::size_t>(copy.from) * bytes;
-      const std::size_t to = static_cast<std::size_t>(copy.to) * bytes;
-      std::memcpy(layer.keys + to, layer.keys + from, bytes);
-      std::memcpy(layer.values + to, layer.values + from, bytes);
+      const auto copy_part = [&](std::byte* blocks, std::int64_t head_bytes) {
+        const auto bytes = static_cast<std::size_t>(layer.num_key_value_heads * head_bytes);
+        std::memcpy(blocks + static_cast<std::size_t>(copy.to) * bytes,
+                    blocks + static_cast<std::size_t>(copy.from) * bytes, bytes);
+      };
+      copy_part(layer.keys, layer.head_key_bytes());
+      copy_part(layer.values, layer.head_value_bytes());
     }
   }
 }

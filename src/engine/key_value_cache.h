@@ -14,13 +14,18 @@
 namespace tessera::engine {
 
 struct KeyValueCacheOptions {
-  std::int64_t tokens = 0;  // to make room for, rounded up to whole blocks
-  std::int64_t block_size = 16;
-  DType dtype = DType::f16;  // f32, f16 or bf16
+  std::int64_t tokens = 0;       // to make room for, rounded up to whole blocks
+  std::int64_t block_size = 16;  // a multiple of kKeyGroup
+  DType key_dtype = DType::f16;  // f32, f16, bf16 or q8_0
+  DType value_dtype = DType::f16;
 };
 
+// F32 for a model whose weights are float32, else F16: the cache then rounds no coarser than the weights.
+DType default_key_value_type(const models::Model& model);
+
 // Bytes that one token takes in all layers together.
-std::uint64_t key_value_bytes_per_token(std::span<const models::KeyValueShape> layers, DType dtype);
+std::uint64_t key_value_bytes_per_token(std::span<const models::KeyValueShape> layers, DType key_dtype,
+                                        DType value_dtype);
 
 class KeyValueCache {
  public:
@@ -34,14 +39,16 @@ class KeyValueCache {
   const BlockManager& block_manager() const { return block_manager_; }
   std::int64_t token_capacity() const { return block_manager_.num_blocks() * block_manager_.block_size(); }
   std::uint64_t bytes() const { return bytes_; }
-  DType dtype() const { return dtype_; }
+  DType key_dtype() const { return key_dtype_; }
+  DType value_dtype() const { return value_dtype_; }
 
   // Copies whole blocks, all layers, in the order given.
   void copy_blocks(std::span<const BlockCopy> copies);
 
  private:
   BlockManager block_manager_;
-  DType dtype_;
+  DType key_dtype_;
+  DType value_dtype_;
   std::uint64_t bytes_ = 0;
   std::vector<std::shared_ptr<Storage>> storages_;  // keys and values of one layer each
   std::vector<KeyValueCacheLayer> layers_;

@@ -21,7 +21,8 @@ constexpr std::int64_t kRowsAtOnce = 64;
 class Side {
  public:
   Side(const models::Model& model, std::int64_t window)
-      : cache_(model.config().layers, {.tokens = window, .dtype = DType::f32}), runner_(model, cache_) {}
+      : cache_(model.config().layers, {.tokens = window, .key_dtype = DType::f32, .value_dtype = DType::f32}),
+        runner_(model, cache_) {}
 
   void begin(std::span<const TokenId> tokens) {
     sequence_.truncate(0);

@@ -6,6 +6,7 @@
 
 #include "base/cpu_features.h"
 #include "tensor/dtype.h"
+#include "tensor/key_value_layout.h"
 
 namespace tessera::kernels {
 
@@ -58,9 +59,18 @@ using SoftcapKernel = void (*)(float* x, float cap, std::int64_t count);  // x =
 // One row, in place: x = exp(x - max(x)) / sum.
 using SoftmaxKernel = void (*)(float* x, std::int64_t count);
 
+// Puts one head's key (or value) of one token at `place` of its group in the cache, rounded to nearest even;
+// q8_0: scale = largest magnitude of 32 / 127 as f16, quants by that f16. See tensor/key_value_layout.h.
+using StoreKeyValueKernel = void (*)(const float* row, std::int64_t head_dim, std::byte* group,
+                                     std::int64_t place);
+
+// Keys that attention takes together, counted from key 0 of the sequence: the unit in which long contexts are
+// split.
+inline constexpr std::int64_t kKeyTile = 128;
+
 // The query heads of one sequence's tokens that share one key/value head, on the paged cache.
-// Row (t, g) is query head g of the group at token t; it sees the keys at indices (window rule) ...
-// first_position + t. A row's result depends on nothing but its query and the keys it sees.
+// Row (t, g) = t * group_size + g is query head g of the group at token t; it sees the keys at indices
+// (window rule) ... first_position + t. A row's result depends on nothing but its query and the keys it sees.
 struct AttentionArguments {
   const float* query = nullptr;   // row (t, g) at query + t * token_stride + g * head_dim
   float* output = nullptr;        // likewise
@@ -69,17 +79,28 @@ struct AttentionArguments {
   std::int64_t group_size = 0;      // query heads that share the key/value head
   std::int64_t head_dim = 0;        // D
   std::int64_t first_position = 0;  // cache index of token 0's own key
-  const std::byte* keys = nullptr;  // this head's keys in block 0
+  const std::byte* keys = nullptr;  // this head's keys in block 0, see tensor/key_value_layout.h
   const std::byte* values = nullptr;
-  DType dtype = DType::f32;                   // of keys and values: f32, f16 or bf16
+  DType key_dtype = DType::f32;  // f32, f16, bf16 or q8_0
+  DType value_dtype = DType::f32;
   const std::int32_t* block_table = nullptr;  // physical block of each block_size keys
-  std::int64_t block_size = 0;
-  std::int64_t block_stride = 0;  // elements from one physical block to the next
+  std::int64_t block_size = 0;                // whole groups
+  std::int64_t key_block_stride = 0;          // bytes from one physical block to the next
+  std::int64_t value_block_stride = 0;
   float scale = 1.0F;
   std::int64_t sliding_window = 0;  // 0: all
   float logit_softcap = 0.0F;       // 0: none
+
+  // For the split form alone: tiles [tile_begin, tile_end) and where their partial results go,
+  // [tile_end - tile_begin, tokens * group_size] of partial_floats(head_dim) each.
+  std::int64_t tile_begin = 0;
+  std::int64_t tile_end = 0;
+  float* partials = nullptr;
 };
 using AttentionKernel = void (*)(const AttentionArguments&);
+
+// Floats of one row's result of one tile: the mixture, then its maximum and total, padded to a cache line.
+constexpr std::int64_t partial_floats(std::int64_t head_dim) { return value_width(head_dim) + 16; }
 
 // Reads every byte of [data, data + bytes) and returns a checksum, as fast as memory gives it.
 using ReadKernel = std::uint64_t (*)(const std::byte* data, std::size_t bytes);
@@ -108,6 +129,12 @@ struct KernelTable {
   SoftcapKernel softcap = nullptr;
   SoftmaxKernel softmax = nullptr;
   AttentionKernel attention = nullptr;
+  // The same bits in two steps, or null: every tile on its own, in any order and by any thread; then the
+  // tiles of `partials` (all that a row sees) merged into the output.
+  AttentionKernel attention_partials = nullptr;
+  AttentionKernel merge_attention = nullptr;
+  StoreKeyValueKernel store_key[kDTypeCount] = {};  // by the cache's dtype; null where there is none
+  StoreKeyValueKernel store_value[kDTypeCount] = {};
   ReadKernel read = nullptr;
   MultiplyAddKernel multiply_add = nullptr;
   std::int64_t flops_per_round = 0;  // of multiply_add

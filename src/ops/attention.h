@@ -14,7 +14,7 @@ struct AttentionParameters {
   float logit_softcap = 0.0F;       // 0: none; c: score = c * tanh(score / c) (Gemma 2)
 };
 
-// Puts k and v [T, K, D] f32 into the slots batch.slot_mapping names, rounding to the cache's dtype.
+// Puts k and v [T, K, D] f32 into the slots batch.slot_mapping names, rounding to the cache's types.
 void write_key_values(const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                       const KeyValueCacheLayer& cache);
 

@@ -6,6 +6,7 @@
 
 #include "base/token_id.h"
 #include "tensor/dtype.h"
+#include "tensor/key_value_layout.h"
 
 namespace tessera {
 
@@ -27,15 +28,25 @@ struct RaggedBatch {
   std::int64_t sequence_count() const { return static_cast<std::int64_t>(context_length.size()); }
 };
 
-// One layer of the paged cache, owned by the engine. Keys and values each: [blocks, K, block_size, D].
+// One layer of the paged cache, owned by the engine. Keys and values each: [blocks, K, block_size /
+// kKeyGroup] groups of tensor/key_value_layout.h.
 struct KeyValueCacheLayer {
   std::byte* keys = nullptr;
   std::byte* values = nullptr;
-  DType dtype = DType::f32;  // f32, f16 or bf16
+  DType key_dtype = DType::f32;  // f32, f16, bf16 or q8_0
+  DType value_dtype = DType::f32;
   std::int64_t num_blocks = 0;
-  std::int64_t block_size = 0;
+  std::int64_t block_size = 0;           // tokens; whole groups
   std::int64_t num_key_value_heads = 0;  // K
   std::int64_t head_dim = 0;             // D
+
+  // Bytes of one head's keys, or values, in one block; a block has num_key_value_heads times as many.
+  std::int64_t head_key_bytes() const {
+    return block_size / kKeyGroup * key_group_bytes(key_dtype, head_dim);
+  }
+  std::int64_t head_value_bytes() const {
+    return block_size / kKeyGroup * value_group_bytes(value_dtype, head_dim);
+  }
 };
 
 }  // namespace tessera

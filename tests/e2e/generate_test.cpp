@@ -240,6 +240,8 @@ TEST(GenerateUsage, ValuesOutOfRangeEndWithTwoAndAHint) {
       {"-t", "100000"},
       {"-c", "-1"},
       {"--cache-type", "q3"},
+      {"--cache-type-k", "q4_0"},
+      {"--cache-type-v", "int"},
       {"--no-such-flag"},
       {"stray"},
   };

@@ -72,7 +72,9 @@ TEST(Inspect, DescribesAHuggingFaceFolder) {
   EXPECT_EQ(report["architecture"], "LlamaForCausalLM");
   EXPECT_EQ(report["format"], "safetensors");
   EXPECT_EQ(report["quantization"], "F32");
-  EXPECT_EQ(report["key_value_bytes_per_token"], 2 * 2 * 4 * 16 * 2);
+  // 2 layers x 4 heads x 16, in float32 as the weights are
+  EXPECT_EQ(report["key_value_type"], "F32");
+  EXPECT_EQ(report["key_value_bytes_per_token"], 2 * 2 * 4 * 16 * 4);
   EXPECT_EQ(report["chat_template"], nullptr);
   EXPECT_EQ(report["declared_dtype"], "");
 }

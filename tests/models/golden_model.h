@@ -125,8 +125,8 @@ class SequenceRunner {
   }
 
  private:
-  static constexpr std::int64_t kBlockSize = 4;
-  static constexpr std::int64_t kBlocksPerSequence = 32;
+  static constexpr std::int64_t kBlockSize = kKeyGroup;
+  static constexpr std::int64_t kBlocksPerSequence = 8;
 
   // Sequence n's i-th block, deliberately out of order.
   std::int32_t block(std::size_t n, std::int64_t i) const {
@@ -141,10 +141,17 @@ class SequenceRunner {
     layers_.clear();
     const std::int64_t blocks = static_cast<std::int64_t>(sequences) * kBlocksPerSequence;
     for (const models::KeyValueShape& shape : model_.config().layers) {
-      const std::int64_t size = blocks * shape.num_key_value_heads * kBlockSize * shape.head_dim;
-      for (int part = 0; part < 2; ++part) memory_.push_back(Tensor::zeros({size}));
-      layers_.push_back({memory_[memory_.size() - 2].mutable_raw(), memory_.back().mutable_raw(), DType::f32,
-                         blocks, kBlockSize, shape.num_key_value_heads, shape.head_dim});
+      KeyValueCacheLayer layer{.num_blocks = blocks,
+                               .block_size = kBlockSize,
+                               .num_key_value_heads = shape.num_key_value_heads,
+                               .head_dim = shape.head_dim};
+      const auto allocate = [&](std::int64_t head_bytes) {
+        memory_.push_back(Tensor::zeros({blocks * shape.num_key_value_heads * head_bytes / 4}));
+        return memory_.back().mutable_raw();
+      };
+      layer.keys = allocate(layer.head_key_bytes());
+      layer.values = allocate(layer.head_value_bytes());
+      layers_.push_back(layer);
     }
   }
 

@@ -1,15 +1,19 @@
 // Paged attention of every ISA against kernels/ref: cache types, head sizes, windows, caps, block sizes, and
 // that a row's bits do not depend on its company.
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <numeric>
 
+#include "kernels/ref/key_value.h"
 #include "numerics/kernel_test_support.h"
 
 namespace tessera::kernels::testing {
 namespace {
 
 struct Case {
-  DType dtype;
+  DType key_dtype;
+  DType value_dtype;
   std::int64_t tokens;
   std::int64_t context;  // keys of the last token, its own included
   std::int64_t group;
@@ -19,14 +23,34 @@ struct Case {
   float softcap;
 };
 
+constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0};
+
 // One sequence's blocks lie in random order among those of two key/value heads; head 1 is the one attended
-// to.
+// to. What no token wrote holds NaN.
 struct Sequence {
-  Case c;
+  Case c{};
   std::vector<float> queries;   // [tokens, group, head_dim]
-  std::vector<std::byte> keys;  // [blocks, 2, block_size, head_dim]
+  std::vector<std::byte> keys;  // [blocks, 2, block_size / kKeyGroup] groups
   std::vector<std::byte> values;
   std::vector<std::int32_t> block_table;
+
+  std::int64_t head_key_bytes() const {
+    return c.block_size / kKeyGroup * key_group_bytes(c.key_dtype, c.head_dim);
+  }
+  std::int64_t head_value_bytes() const {
+    return c.block_size / kKeyGroup * value_group_bytes(c.value_dtype, c.head_dim);
+  }
+  std::byte* group_of(std::vector<std::byte>& memory, std::int64_t head_bytes, std::int64_t key) const {
+    const std::int64_t block = block_table[static_cast<std::size_t>(key / c.block_size)];
+    const std::int64_t group_bytes = head_bytes / (c.block_size / kKeyGroup);
+    return memory.data() + (block * 2 + 1) * head_bytes + key % c.block_size / kKeyGroup * group_bytes;
+  }
+  void put(const KernelTable& kernels, std::int64_t position, const float* key, const float* value) {
+    kernels.store_key[static_cast<std::size_t>(c.key_dtype)](
+        key, c.head_dim, group_of(keys, head_key_bytes(), position), position % kKeyGroup);
+    kernels.store_value[static_cast<std::size_t>(c.value_dtype)](
+        value, c.head_dim, group_of(values, head_value_bytes(), position), position % kKeyGroup);
+  }
 
   AttentionArguments arguments(float* output) const {
     AttentionArguments a;
@@ -37,13 +61,14 @@ struct Sequence {
     a.group_size = c.group;
     a.head_dim = c.head_dim;
     a.first_position = c.context - c.tokens;
-    const auto head = static_cast<std::size_t>(c.block_size * c.head_dim) * traits(c.dtype).block_bytes;
-    a.keys = keys.data() + head;
-    a.values = values.data() + head;
-    a.dtype = c.dtype;
+    a.keys = keys.data() + head_key_bytes();
+    a.values = values.data() + head_value_bytes();
+    a.key_dtype = c.key_dtype;
+    a.value_dtype = c.value_dtype;
     a.block_table = block_table.data();
     a.block_size = c.block_size;
-    a.block_stride = 2 * c.block_size * c.head_dim;
+    a.key_block_stride = 2 * head_key_bytes();
+    a.value_block_stride = 2 * head_value_bytes();
     a.scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim));
     a.sliding_window = c.window;
     a.logit_softcap = c.softcap;
@@ -64,42 +89,59 @@ class AttentionKernels : public KernelTest {
       std::swap(s.block_table[i - 1],
                 s.block_table[static_cast<std::size_t>(uniform(0, static_cast<int>(i) - 1))]);
     }
-    s.keys = weights(c.dtype, blocks * 2, c.block_size * c.head_dim);
-    s.values = weights(c.dtype, blocks * 2, c.block_size * c.head_dim);
+    s.keys.assign(static_cast<std::size_t>(blocks * 2 * s.head_key_bytes()), std::byte{0xff});
+    s.values.assign(static_cast<std::size_t>(blocks * 2 * s.head_value_bytes()), std::byte{0xff});
+    for (std::int64_t key = 0; key < c.context; ++key) {
+      s.put(reference(), key, normal(c.head_dim).data(), normal(c.head_dim).data());
+    }
     return s;
   }
 
   Case random_case() {
-    constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16};
-    constexpr std::int64_t kHeads[] = {32, 64, 80, 96, 112, 128, 256, 5, 17};
-    constexpr std::int64_t kBlocks[] = {1, 5, 16, 32, 64};
+    constexpr std::int64_t kHeads[] = {32, 64, 80, 96, 112, 128, 256, 8, 40, 5, 17};
+    constexpr std::int64_t kBlocks[] = {16, 32, 64, 256};
+    constexpr std::int64_t kGroups[] = {1, 2, 3, 4, 5, 7, 8, 13};
     Case c{};
-    c.dtype = kTypes[uniform(0, 2)];
+    c.key_dtype = kTypes[uniform(0, 3)];
+    c.value_dtype = kTypes[uniform(0, 3)];
     c.tokens = uniform(1, 20);
     c.context = c.tokens + (uniform(0, 2) == 0 ? 0 : uniform(0, 150));
-    c.group = uniform(1, 7);
-    c.head_dim = kHeads[uniform(0, 8)];
-    c.block_size = kBlocks[uniform(0, 4)];
-    c.window = uniform(0, 1) == 0 ? 0 : uniform(1, 70);
+    if (uniform(0, 2) == 0) {  // around the border of a tile
+      c.context = std::max(c.tokens, uniform(1, 3) * kKeyTile + uniform(-2, 2));
+    }
+    c.group = kGroups[uniform(0, 7)];
+    c.head_dim = kHeads[uniform(0, 10)];
+    c.block_size = kBlocks[uniform(0, 3)];
+    c.window = uniform(0, 1) == 0 ? 0 : uniform(1, 200);
     c.softcap = uniform(0, 2) == 0 ? 20.0F : 0.0F;
     return c;
   }
 
   std::string describe(const Case& c) const {
-    return std::string(name(c.dtype)) + " T=" + std::to_string(c.tokens) + " S=" + std::to_string(c.context) +
+    return std::string(name(c.key_dtype)) + "/" + std::string(name(c.value_dtype)) +
+           " T=" + std::to_string(c.tokens) + " S=" + std::to_string(c.context) +
            " group=" + std::to_string(c.group) + " D=" + std::to_string(c.head_dim) +
            " block=" + std::to_string(c.block_size) + " window=" + std::to_string(c.window) +
            " cap=" + std::to_string(c.softcap) + " on " + where();
   }
+
+  std::vector<float> attend(const Sequence& s) {
+    std::vector<float> output(s.queries.size(), NAN);
+    fast().attention(s.arguments(output.data()));
+    return output;
+  }
 };
 
-// Errors, u = 2^-24. A score is a sum of D products: gamma (D/8 + 6) u times |q||k| scale; queries here have
-// |q| <= 2 (sqrt(D) + 4) and keys |k| <= sqrt(D) + 4 but for a negligible chance, so with scale = 1/sqrt(D)
-// it is off by at most e = (D/8 + 8) u * 2 (sqrt(D) + 4)^2 / sqrt(D); a cap only shrinks it and adds 8 u *
-// cap. A weight exp(s - m) is then off by the factor 1 +- (2 e + (4 + 88) u): the score and the maximum each
-// shift by e, exp adds 2 units and |s - m| u <= 88 u from the subtraction. Sums of S weighted values and of S
-// weights add (S + 32) u each, corrections by tiles 4 u a tile. All are relative to sum p |v| <= max |v|
-// <= 6.
+// Errors, u = 2^-24. A score is a chain of D multiply-adds: (D + 1) u times sum |q_d k_d| <= |q||k|, plus 3 u
+// for the scaled query; queries here have |q| <= 2 (sqrt(D) + 4) and keys |k| <= sqrt(D) + 4 but for a
+// negligible chance, so with scale = 1/sqrt(D) it is off by at most e = (D + 4) u * 2 (sqrt(D) + 4)^2 /
+// sqrt(D); a cap only shrinks it and adds 12 u * cap. With q8_0 keys the query is rounded to 15 bits: 2^-15
+// of its largest element,
+// <= 2^-15 |q|, for each of D elements, at random signs sqrt(D) of them: sqrt(D) 2^-15 |q||k| / sqrt(D)
+// scale. A weight 2^(s - m) is then off by the factor 1 +- (2 e + (4 + 88) u): the score and the maximum each
+// shift by e, the exponential adds 3 units and |s - m| u <= 88 u from the subtraction. Sums of S weighted
+// values and of S weights add (S + 32) u each, merging tiles 6 u a tile. All are relative to sum p |v| <= max
+// |v| <= 6.
 TEST_P(AttentionKernels, AgreeWithTheReference) {
   for (int round = 0; round < 150; ++round) {
     const Case c = random_case();
@@ -110,7 +152,8 @@ TEST_P(AttentionKernels, AgreeWithTheReference) {
     fast().attention(s.arguments(found.data()));
     const double d = static_cast<double>(c.head_dim);
     const double norms = 2 * std::pow(std::sqrt(d) + 4, 2) / std::sqrt(d);
-    const double score = (d / 8 + 8) * norms + 8.0 * c.softcap;
+    const double integers = c.key_dtype == DType::q8_0 ? 0x1p-15 / kUnitRoundoff : 0;
+    const double score = (d + 4 + integers) * norms + 12.0 * c.softcap;
     const double relative = 2 * score + 92 + 2 * (static_cast<double>(c.context) * 1.2 + 32);
     const std::vector<float> values = found.values();
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -122,12 +165,12 @@ TEST_P(AttentionKernels, AgreeWithTheReference) {
 }
 
 TEST_P(AttentionKernels, GiveARowTheSameBitsHoweverThePromptIsCut) {
-  for (int round = 0; round < 60; ++round) {
+  const int rounds = GetParam() == Isa::scalar ? 6 : 60;  // the definition is slow, and evidently so
+  for (int round = 0; round < rounds; ++round) {
     Case c = random_case();
-    c.tokens = c.context = uniform(1, 120);
+    c.tokens = c.context = uniform(1, 300);
     const Sequence s = sequence(c);
-    std::vector<float> together(s.queries.size(), NAN);
-    fast().attention(s.arguments(together.data()));
+    const std::vector<float> together = attend(s);
     std::vector<float> pieces(together.size(), NAN);
     for (std::int64_t begin = 0, end = 0; begin < c.tokens; begin = end) {
       end = std::min(c.tokens, begin + uniform(1, 30));
@@ -142,33 +185,111 @@ TEST_P(AttentionKernels, GiveARowTheSameBitsHoweverThePromptIsCut) {
   }
 }
 
-// Keys outside the window or after the token may hold anything, NaN included.
-TEST_P(AttentionKernels, DoNotLookAtKeysThatARowMustNotSee) {
-  for (int round = 0; round < 40; ++round) {
+TEST_P(AttentionKernels, GiveTheSameBitsWhenTilesAreSplit) {
+  if (fast().attention_partials == nullptr) GTEST_SKIP() << "no split form on " << where();
+  for (int round = 0; round < 60; ++round) {
     Case c = random_case();
-    c.dtype = DType::f32;
-    c.block_size = 8;
-    c.window = c.window == 0 ? 0 : 5;
+    c.context = c.tokens + uniform(0, 600);
+    const Sequence s = sequence(c);
+    const std::vector<float> whole = attend(s);
+    std::vector<float> output(whole.size(), NAN);
+    AttentionArguments a = s.arguments(output.data());
+    const std::int64_t first_key =
+        c.window == 0 ? 0 : std::max<std::int64_t>(0, a.first_position + 1 - c.window);
+    const std::int64_t begin = first_key / kKeyTile;
+    const std::int64_t end = (c.context + kKeyTile - 1) / kKeyTile;
+    const std::int64_t tile_floats = c.tokens * c.group * partial_floats(c.head_dim);
+    GuardedBuffer<float> partials((end - begin) * tile_floats, 0);
+    // Ranges of tiles in descending order: nothing may flow from one to the next.
+    for (std::int64_t upper = end; upper > begin;) {
+      const std::int64_t lower = std::max(begin, upper - uniform(1, 3));
+      a.tile_begin = lower;
+      a.tile_end = upper;
+      a.partials = partials.data() + (lower - begin) * tile_floats;
+      fast().attention_partials(a);
+      upper = lower;
+    }
+    a.tile_begin = begin;
+    a.tile_end = end;
+    a.partials = partials.data();
+    fast().merge_attention(a);
+    ASSERT_EQ(std::memcmp(output.data(), whole.data(), whole.size() * sizeof(float)), 0) << describe(c);
+    ASSERT_TRUE(partials.guards_intact()) << describe(c);
+  }
+}
+
+// Keys outside a row's window or after it may hold anything, NaN included, even where another row of the call
+// sees them.
+TEST_P(AttentionKernels, DoNotLookAtKeysThatARowMustNotSee) {
+  for (int round = 0; round < 60; ++round) {
+    Case c = random_case();
+    c.tokens = uniform(2, 40);
+    c.context = c.tokens + uniform(0, 200);
+    c.window = c.window == 0 ? 0 : uniform(1, 20);
     Sequence s = sequence(c);
-    std::vector<float> expected(s.queries.size(), NAN);
-    fast().attention(s.arguments(expected.data()));
-    const std::int64_t first_position = c.context - c.tokens;
-    const std::int64_t seen_from =
-        c.window == 0 ? 0 : std::max<std::int64_t>(0, first_position - c.window + 1);
-    const std::int64_t slots = static_cast<std::int64_t>(s.block_table.size()) * c.block_size;
-    for (std::int64_t key = 0; key < slots; ++key) {
-      if (key >= seen_from && key < c.context) continue;
-      const std::int64_t block = s.block_table[static_cast<std::size_t>(key / c.block_size)];
-      const auto row =
-          static_cast<std::size_t>(((block * 2 + 1) * c.block_size + key % c.block_size) * c.head_dim);
-      for (auto* memory : {&s.keys, &s.values}) {
-        std::memset(memory->data() + row * sizeof(float), 0xff,
-                    static_cast<std::size_t>(c.head_dim) * sizeof(float));
+    const std::vector<float> expected = attend(s);
+    // One key that some of the rows see.
+    const std::int64_t poisoned = c.context - uniform(1, c.tokens - 1);
+    const std::vector<float> nan(static_cast<std::size_t>(c.head_dim), NAN);
+    s.put(reference(), poisoned, nan.data(), nan.data());
+    const std::vector<float> found = attend(s);
+    const std::int64_t row_size = c.group * c.head_dim;
+    for (std::int64_t t = 0; t < c.tokens; ++t) {
+      const std::int64_t position = c.context - c.tokens + t;
+      const bool sees = poisoned <= position && (c.window == 0 || poisoned > position - c.window);
+      const float* row = found.data() + t * row_size;
+      if (sees) {
+        ASSERT_TRUE(std::isnan(row[0])) << "token " << t << ": " << describe(c);
+      } else {
+        ASSERT_EQ(std::memcmp(row, expected.data() + t * row_size, static_cast<std::size_t>(row_size) * 4), 0)
+            << "token " << t << ": " << describe(c);
       }
     }
-    std::vector<float> found(expected.size(), NAN);
-    fast().attention(s.arguments(found.data()));
-    ASSERT_EQ(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)), 0) << describe(c);
+  }
+}
+
+// Stored keys and values: the reference's bits, and what the reference reads back.
+TEST_P(AttentionKernels, StoreTheReferencesBits) {
+  for (const DType dtype : kTypes) {
+    const auto index = static_cast<std::size_t>(dtype);
+    for (const std::int64_t head_dim : {64, 80, 128, 5, 17, 40, 256}) {
+      const std::int64_t key_bytes = key_group_bytes(dtype, head_dim);
+      const std::int64_t value_bytes = value_group_bytes(dtype, head_dim);
+      GuardedBuffer<std::byte> keys(key_bytes, 0);
+      GuardedBuffer<std::byte> values(value_bytes, 0);
+      std::vector<std::byte> expected_keys = keys.values();
+      std::vector<std::byte> expected_values = values.values();
+      for (std::int64_t place = 0; place < kKeyGroup; ++place) {
+        std::vector<float> row = normal(head_dim, place == 3 ? 1e-7F : 3.0F);
+        if (place == 5) row.assign(row.size(), 0.0F);
+        if (place == 7) row[0] = NAN;
+        GuardedBuffer<float> source(row, uniform(0, 15));
+        fast().store_key[index](source.data(), head_dim, keys.data(), place);
+        fast().store_value[index](source.data(), head_dim, values.data(), place);
+        reference().store_key[index](row.data(), head_dim, expected_keys.data(), place);
+        reference().store_value[index](row.data(), head_dim, expected_values.data(), place);
+        for (std::int64_t d = 0; d < head_dim && place != 7; ++d) {
+          const float x = row[static_cast<std::size_t>(d)];
+          const float largest = std::abs(*std::max_element(
+              row.begin(), row.end(), [](float a, float b) { return std::abs(a) < std::abs(b); }));
+          // Half a unit of 24, 11 and 8 bits, or half a quant and the rounding of its scale; below 2^-14,
+          // half of f16's 2^-24.
+          const float relative = dtype == DType::f32 ? 0 : dtype == DType::f16 ? 0x1p-11F : 0x1p-8F;
+          const float bound = dtype == DType::q8_0
+                                  ? largest / 254 * 1.01F + 127 * 0x1p-25F
+                                  : std::abs(x) * relative + (dtype == DType::f16 ? 0x1p-25F : 0);
+          ASSERT_NEAR(ref::load_key(dtype, head_dim, keys.data(), place, d), x, bound) << name(dtype);
+          ASSERT_NEAR(ref::load_value(dtype, head_dim, values.data(), place, d), x, bound) << name(dtype);
+        }
+        if (place == 7) {
+          ASSERT_TRUE(std::isnan(ref::load_key(dtype, head_dim, keys.data(), place, 0)));
+          ASSERT_TRUE(std::isnan(ref::load_value(dtype, head_dim, values.data(), place, 0)));
+        }
+      }
+      ASSERT_EQ(keys.values(), expected_keys) << name(dtype) << " D=" << head_dim << " on " << where();
+      ASSERT_EQ(values.values(), expected_values) << name(dtype) << " D=" << head_dim << " on " << where();
+      ASSERT_TRUE(keys.guards_intact() && values.guards_intact());
+    }
   }
 }
 

@@ -1,273 +1,117 @@
-// Paged attention of one ISA: online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) over tiles of keys.
-// Included by its translation units after the vector header.
+// Paged attention of one ISA: flash attention (Dao et al. 2022) over fixed tiles of keys. Included by its
+// translation units after the vector header. The mathematics: docs/attention/flash.md.
 //
-// Tiles are counted from key 0 of the sequence, so the tiles a row sees, and with them every rounding, depend
-// on its own position and the window alone: not on the other rows of the call, nor on how the prompt was cut
-// in pieces.
+// Tiles are counted from key 0 of the sequence. Each gives a row a result of its own, from zero: a maximum, a
+// total and a mixture; these are merged in ascending order by one expression. So every rounding depends on
+// the row's own keys alone: not on the other rows of the call, on how the prompt was cut in pieces, nor on
+// who computed which tile.
 #pragma once
-#include "kernels/cpu/linear.h"
-#include "kernels/cpu/math.h"
+#include "kernels/cpu/attention_values.h"
 
 namespace tessera::kernels::TESSERA_ISA {
 
-inline constexpr std::int64_t kKeyTile = 32;  // keys and values of a tile stay in L1 for head_dim up to 128
-inline constexpr int kMixRows = 4;            // query rows that share a loaded value vector
+inline constexpr float kLog2E = 1.44269504F;
 
-// Working memory of one call, all rows padded to whole vectors.
-struct AttentionState {
-  std::int64_t rows = 0;
-  std::int64_t width = 0;        // padded head_dim
-  float* queries = nullptr;      // [rows, width], scaled
-  float* mixtures = nullptr;     // [rows, width] sum of exp(score - maximum) * value so far
-  float* scores = nullptr;       // [rows, kKeyTile]
-  float* maxima = nullptr;       // [rows] largest score so far
-  float* totals = nullptr;       // [rows] sum of exp(score - maximum) so far
-  float* corrections = nullptr;  // [rows] exp(old maximum - new maximum) of this tile
-  float* keys = nullptr;         // [kKeyTile, width], where the cache cannot be used in place
-  float* values = nullptr;
-};
-
-// Keys [begin, end): of the sequence, or within a tile.
-struct KeyRange {
-  std::int64_t begin;
-  std::int64_t end;
-};
-
-// Where rows [range) of a tile lie as float32.
-struct TileRows {
-  const float* first;  // row range.begin
-  std::int64_t stride;
-  KeyRange range;
-};
-
-template <int kValue>
-struct IntConstant {
-  static constexpr int value = kValue;
-};
-
-TESSERA_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-
-TESSERA_INLINE KeyRange visible_keys(const AttentionArguments& arguments, std::int64_t token) {
-  const std::int64_t end = arguments.first_position + token + 1;
-  return {arguments.sliding_window > 0 ? larger(0, end - arguments.sliding_window) : 0, end};
+// 2^x for x <= 0; what is below 2^-125 gives about that. 2^n p(r), n = round(x), |r| <= 1/2, p = 1 + r (...)
+// to r^6 fitted to the smallest largest relative error, 2.0e-9, a thirtieth of the unit roundoff; with the
+// roundings of the sum within 1.5 units in the last place. p(0) is exactly 1. NaN gives NaN.
+TESSERA_INLINE Float power_of_two(Float x) {
+  const Float clamped = maximum(broadcast(-125.0F), x);
+  const Float n = round_to_even(clamped);
+  const Float r = subtract(clamped, n);
+  Float sum = broadcast(0x1.41fbbcp-13F);
+  sum = multiply_add(sum, r, broadcast(0x1.5f3e54p-10F));
+  sum = multiply_add(sum, r, broadcast(0x1.3b2d4cp-7F));
+  sum = multiply_add(sum, r, broadcast(0x1.c6aee8p-5F));
+  sum = multiply_add(sum, r, broadcast(0x1.ebfbdcp-3F));
+  sum = multiply_add(sum, r, broadcast(0x1.62e430p-1F));
+  sum = multiply_add(sum, r, broadcast(1.0F));
+  return scale_by_exponent(sum, n);
 }
 
-static AttentionState make_state(const AttentionArguments& arguments) {
-  AttentionState state;
-  state.rows = arguments.tokens * arguments.group_size;
-  state.width = padded(arguments.head_dim);
-  const std::int64_t per_row = padded(state.rows);
-  float* memory = thread_scratch(2 * state.rows * state.width + state.rows * kKeyTile + 3 * per_row +
-                                 2 * kKeyTile * state.width);
-  const auto take = [&](std::int64_t floats) {
-    float* taken = memory;
-    memory += floats;
-    return taken;
-  };
-  state.queries = take(state.rows * state.width);
-  state.mixtures = take(state.rows * state.width);
-  state.keys = take(kKeyTile * state.width);
-  state.values = take(kKeyTile * state.width);
-  state.scores = take(state.rows * kKeyTile);
-  state.maxima = take(per_row);
-  state.totals = take(per_row);
-  state.corrections = take(per_row);
-  const Float scale = broadcast(arguments.scale);
+// state.queries = query * scale, in units of ln 2 where no cap comes between.
+static void scale_queries(const AttentionArguments& arguments, const AttentionState& state) {
+  const float unit = arguments.logit_softcap > 0 ? 1.0F : kLog2E;
+  const Float scale = broadcast(arguments.scale * unit);
   for (std::int64_t row = 0; row < state.rows; ++row) {
     const float* query = arguments.query + row / arguments.group_size * arguments.token_stride +
                          row % arguments.group_size * arguments.head_dim;
     for (std::int64_t d = 0; d < state.width; d += kLanes) {
       const std::int64_t rest = arguments.head_dim - d;
-      const Float q = rest >= kLanes ? load(query + d) : load_first(query + d, rest);
+      const Float q = rest >= kLanes ? load(query + d) : load_first(query + d, larger(rest, 0));
       store(state.queries + row * state.width + d, multiply(q, scale));
-      store(state.mixtures + row * state.width + d, zero());
-    }
-    state.maxima[row] = -__builtin_inff();
-    state.totals[row] = 0;
-  }
-  return state;
-}
-
-template <typename Type>
-TESSERA_INLINE void widen_row(const std::byte* source, float* target, std::int64_t count) {
-  decode_row<Type>(source, count, [&](std::int64_t i, Float v) { store(target + i, v); });
-}
-
-// Keys (or values) [range) of the tile that begins at `start`: in place where they are, else widened into
-// `scratch`.
-static TileRows tile_rows(const AttentionArguments& arguments, const std::byte* cache, std::int64_t start,
-                          KeyRange range, float* scratch, std::int64_t width) {
-  const std::int64_t bytes = arguments.dtype == DType::f32 ? 4 : 2;
-  const auto row = [&](std::int64_t j) {
-    const std::int64_t key = start + j;
-    const std::int64_t block = arguments.block_table[key / arguments.block_size];
-    return cache + (block * arguments.block_stride + key % arguments.block_size * arguments.head_dim) * bytes;
-  };
-  const bool together =
-      (start + range.begin) / arguments.block_size == (start + range.end - 1) / arguments.block_size;
-  if (arguments.dtype == DType::f32 && together && width == arguments.head_dim) {
-    return {reinterpret_cast<const float*>(row(range.begin)), width, range};
-  }
-  for (std::int64_t j = range.begin; j < range.end; ++j) {
-    float* target = scratch + (j - range.begin) * width;
-    switch (arguments.dtype) {
-      case DType::f16:
-        widen_row<PlainF16>(row(j), target, arguments.head_dim);
-        break;
-      case DType::bf16:
-        widen_row<PlainBf16>(row(j), target, arguments.head_dim);
-        break;
-      default:
-        widen_row<PlainF32>(row(j), target, arguments.head_dim);
-        break;
     }
   }
-  return {scratch, width, range};
+  if (arguments.key_dtype == DType::q8_0) quantize_queries(arguments, state);
 }
 
-// scores[row, j] for all rows and the keys at hand.
-static void score_tile(const AttentionState& state, TileRows keys) {
-  LinearArguments product;
-  product.input = state.queries;
-  product.input_stride = state.width;
-  product.output = state.scores + keys.range.begin;
-  product.output_stride = kKeyTile;
-  product.tokens = state.rows;
-  product.in_features = state.width;
-  dot_panel(keys.first, keys.stride, keys.range.end - keys.range.begin, product, 0);
+alignas(64) static constexpr float kLaneIndex[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// Lanes of keys outside `keys` replaced by `filler`; v holds keys first ... first + kLanes - 1.
+TESSERA_INLINE Float mask_keys(Float v, std::int64_t first, KeyRange keys, float filler) {
+  if (first >= keys.begin && first + kLanes <= keys.end) return v;
+  const Float key = add(load(kLaneIndex), broadcast(static_cast<float>(first)));
+  const Float other = broadcast(filler);
+  const Float low = select_less(key, broadcast(static_cast<float>(keys.begin)), other, v);
+  return select_less(key, broadcast(static_cast<float>(keys.end)), low, other);
 }
 
-// Turns the scores of a row into weights exp(score - maximum), zero outside `range`, and moves its maximum
-// and total.
-static void soften(const AttentionArguments& arguments, const AttentionState& state, std::int64_t row,
-                   KeyRange range) {
-  float* scores = state.scores + row * kKeyTile;
-  const float lowest = -__builtin_inff();
-  const Float cap = broadcast(arguments.logit_softcap);
-  Float top = broadcast(lowest);
-  for (std::int64_t j = 0; j < range.begin; ++j) scores[j] = lowest;
-  for (std::int64_t j = range.end; j < kKeyTile; ++j) scores[j] = lowest;
-  for (std::int64_t j = 0; j < kKeyTile; j += kLanes) {
-    Float s = load(scores + j);
-    if (arguments.logit_softcap > 0) {
-      s = multiply(cap, hyperbolic_tangent(divide(s, cap)));
-      s = select_less(broadcast(lowest), load(scores + j), s,
-                      broadcast(lowest));  // what is hidden stays hidden
-      store(scores + j, s);
+struct TileSums {
+  float maximum;
+  float total;
+};
+
+// Turns one row's scores into weights 2^(score - maximum), zero outside `keys`.
+static TileSums soften(float* scores, KeyRange keys, float softcap) {
+  const std::int64_t begin = keys.begin / kLanes * kLanes;
+  Float top = broadcast(-__builtin_inff());
+  for (std::int64_t j = begin; j < keys.end; j += kLanes) {
+    Float score = load(scores + j);
+    if (softcap > 0) {
+      score = multiply(broadcast(softcap * kLog2E), hyperbolic_tangent(divide(score, broadcast(softcap))));
+      store(scores + j, score);
     }
-    top = maximum(top, s);
+    top = maximum(top, mask_keys(score, j, keys, -__builtin_inff()));
   }
-  const float old_maximum = state.maxima[row];
-  const float tile_maximum = maximum_lane(top);
-  const float new_maximum = tile_maximum > old_maximum ? tile_maximum : old_maximum;
-  const Float shift = broadcast(new_maximum);
+  const float largest = maximum_lane(top);
+  const Float shift = broadcast(largest);
   Float sums = zero();
-  for (std::int64_t j = 0; j < kKeyTile; j += kLanes) {
-    const Float weights = exponential(subtract(load(scores + j), shift));
+  for (std::int64_t j = begin; j < keys.end; j += kLanes) {
+    const Float weights = mask_keys(power_of_two(subtract(load(scores + j), shift)), j, keys, 0.0F);
     store(scores + j, weights);
     sums = add(sums, weights);
   }
-  // The first tile's old maximum is -inf, its correction exp(-inf) = 0.
-  const float correction = sum_lanes(keep_first(exponential(broadcast(old_maximum - new_maximum)), 1, 0.0F));
+  return {largest, sum_lanes(sums)};
+}
+
+// The merge of one more tile into a row: with M' = max(M, m), a = 2^(M - M'), b = 2^(m - M'),
+// total = total a + l b and mixture = mixture a + tile b. The first tile finds M = -inf and zeros.
+TESSERA_INLINE void merge(const AttentionState& state, std::int64_t row, TileSums tile,
+                          const float* mixture) {
+  const float old_maximum = state.maxima[row];
+  const float new_maximum = tile.maximum > old_maximum ? tile.maximum : old_maximum;
+  const Float shift = broadcast(new_maximum);
+  const Float a = power_of_two(subtract(broadcast(old_maximum), shift));
+  const Float b = power_of_two(subtract(broadcast(tile.maximum), shift));
+  const Float total = multiply_add(broadcast(tile.total), b, multiply(broadcast(state.totals[row]), a));
+  store_first(state.totals + row, total, 1);
   state.maxima[row] = new_maximum;
-  state.corrections[row] = correction;
-  state.totals[row] = state.totals[row] * correction + sum_lanes(sums);
-}
-
-// mixtures[row] = mixtures[row] * correction + sum over keys of weight * value, for kRows rows that see the
-// same keys.
-template <int kRows>
-static void mix_rows(const AttentionState& state, std::int64_t row, TileRows values, KeyRange range) {
-  constexpr int kColumns = 2;  // vectors of head_dim at a time
-  for (std::int64_t d = 0; d < state.width; d += kColumns * kLanes) {
-    const int columns = d + kColumns * kLanes <= state.width ? kColumns : 1;
-    const auto mix = [&](auto constant) __attribute__((always_inline)) {
-      constexpr int kNow = decltype(constant)::value;
-      Float sums[kRows][kNow];
-      TESSERA_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        const Float correction = broadcast(state.corrections[row + r]);
-        TESSERA_UNROLL
-        for (int c = 0; c < kNow; ++c) {
-          sums[r][c] = multiply(load(state.mixtures + (row + r) * state.width + d + c * kLanes), correction);
-        }
-      }
-      for (std::int64_t j = range.begin; j < range.end; ++j) {
-        const float* value = values.first + (j - values.range.begin) * values.stride + d;
-        Float v[kNow];
-        TESSERA_UNROLL
-        for (int c = 0; c < kNow; ++c) v[c] = load(value + c * kLanes);
-        TESSERA_UNROLL
-        for (int r = 0; r < kRows; ++r) {
-          const Float weight = broadcast(state.scores[(row + r) * kKeyTile + j]);
-          TESSERA_UNROLL
-          for (int c = 0; c < kNow; ++c) sums[r][c] = multiply_add(weight, v[c], sums[r][c]);
-        }
-      }
-      TESSERA_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        TESSERA_UNROLL
-        for (int c = 0; c < kNow; ++c) {
-          store(state.mixtures + (row + r) * state.width + d + c * kLanes, sums[r][c]);
-        }
-      }
-    };
-    if (columns == kColumns) {
-      mix(IntConstant<kColumns>{});
-    } else {
-      mix(IntConstant<1>{});
-    }
+  float* own = state.mixtures + row * state.width;
+  for (std::int64_t d = 0; d < state.width; d += kLanes) {
+    store(own + d, multiply_add(load(mixture + d), b, multiply(load(own + d), a)));
   }
 }
 
-// The tile of keys from `start`, of which `seen` are seen by some row.
-static void attend_tile(const AttentionArguments& arguments, const AttentionState& state, std::int64_t start,
-                        KeyRange seen) {
-  const auto within = [&](KeyRange keys) {
-    return KeyRange{larger(keys.begin - start, 0), smaller(keys.end - start, kKeyTile)};
-  };
-  const TileRows keys = tile_rows(arguments, arguments.keys, start, within(seen), state.keys, state.width);
-  const TileRows values =
-      tile_rows(arguments, arguments.values, start, within(seen), state.values, state.width);
-  score_tile(state, keys);
-  const auto range_of = [&](std::int64_t row) {
-    return within(visible_keys(arguments, row / arguments.group_size));
-  };
-  for (std::int64_t row = 0; row < state.rows;) {
-    const KeyRange range = range_of(row);
-    std::int64_t next = row + 1;
-    while (next < state.rows && next < row + kMixRows && range_of(next).begin == range.begin &&
-           range_of(next).end == range.end) {
-      ++next;
-    }
-    if (range.begin < range.end) {
-      for (std::int64_t r = row; r < next; ++r) soften(arguments, state, r, range);
-      switch (next - row) {
-        case 4:
-          mix_rows<4>(state, row, values, range);
-          break;
-        case 3:
-          mix_rows<3>(state, row, values, range);
-          break;
-        case 2:
-          mix_rows<2>(state, row, values, range);
-          break;
-        default:
-          mix_rows<1>(state, row, values, range);
-          break;
-      }
-    }
-    row = next;
+static void start_rows(const AttentionState& state) {
+  for (std::int64_t row = 0; row < state.rows; ++row) {
+    state.maxima[row] = -__builtin_inff();
+    state.totals[row] = 0;
+    for (std::int64_t d = 0; d < state.width; d += kLanes)
+      store(state.mixtures + row * state.width + d, zero());
   }
 }
 
-static void attention(const AttentionArguments& arguments) {
-  if (arguments.tokens <= 0 || arguments.group_size <= 0) return;
-  const AttentionState state = make_state(arguments);
-  const KeyRange seen{visible_keys(arguments, 0).begin, visible_keys(arguments, arguments.tokens - 1).end};
-  for (std::int64_t start = seen.begin / kKeyTile * kKeyTile; start < seen.end; start += kKeyTile) {
-    attend_tile(arguments, state, start, seen);
-  }
+static void finish_rows(const AttentionArguments& arguments, const AttentionState& state) {
   for (std::int64_t row = 0; row < state.rows; ++row) {
     float* output = arguments.output + row / arguments.group_size * arguments.token_stride +
                     row % arguments.group_size * arguments.head_dim;
@@ -282,6 +126,132 @@ static void attention(const AttentionArguments& arguments) {
       }
     }
   }
+}
+
+template <int kRows>
+static void score_any(const AttentionArguments& arguments, const AttentionState& state,
+                      const TileGroups& groups, std::int64_t row, KeyRange columns) {
+  switch (arguments.key_dtype) {
+    case DType::f16:
+      return score_rows<CacheF16, kRows>(arguments, state, groups, row, columns);
+    case DType::bf16:
+      return score_rows<CacheBf16, kRows>(arguments, state, groups, row, columns);
+    case DType::q8_0:
+      return score_quant_rows<kRows>(arguments, state, groups, row, columns);
+    default:
+      return score_rows<CacheF32, kRows>(arguments, state, groups, row, columns);
+  }
+}
+
+template <int kRows>
+static void mix_any(const AttentionArguments& arguments, const AttentionState& state,
+                    const TileGroups& groups, const KeyRange* ranges) {
+  switch (arguments.value_dtype) {
+    case DType::f16:
+      return mix_rows<CacheF16, kRows>(arguments, state, groups, ranges);
+    case DType::bf16:
+      return mix_rows<CacheBf16, kRows>(arguments, state, groups, ranges);
+    case DType::q8_0:
+      return mix_rows<CacheQ8_0, kRows>(arguments, state, groups, ranges);
+    default:
+      return mix_rows<CacheF32, kRows>(arguments, state, groups, ranges);
+  }
+}
+
+// Rows [row, row + kRows) on one tile: sink(row, sums, mixture) for each that sees a key of it.
+template <int kRows, typename Sink>
+static void attend_rows(const AttentionArguments& arguments, const AttentionState& state,
+                        const TileGroups& groups, std::int64_t tile, std::int64_t row, Sink sink) {
+  KeyRange ranges[kRows];
+  KeyRange seen{kKeyTile, 0};
+  for (int r = 0; r < kRows; ++r) {
+    ranges[r] = within_tile(visible_keys(arguments, (row + r) / arguments.group_size), tile);
+    if (!ranges[r].empty()) seen = {lesser(seen.begin, ranges[r].begin), larger(seen.end, ranges[r].end)};
+  }
+  if (seen.empty()) return;
+  score_any<kRows>(arguments, state, groups, row, {seen.begin / kLanes, divide_up(seen.end, kLanes)});
+  TileSums sums[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    if (!ranges[r].empty()) sums[r] = soften(state.scores + r * kKeyTile, ranges[r], arguments.logit_softcap);
+  }
+  for (std::int64_t i = 0; i < kRows * state.width; i += kLanes) store(state.tile_mixtures + i, zero());
+  mix_any<kRows>(arguments, state, groups, ranges);
+  for (int r = 0; r < kRows; ++r) {
+    if (!ranges[r].empty()) sink(row + r, sums[r], state.tile_mixtures + r * state.width);
+  }
+}
+
+// All rows on one tile, as many at a time as share the registers well.
+template <typename Sink>
+static void attend_tile(const AttentionArguments& arguments, const AttentionState& state, std::int64_t tile,
+                        Sink sink) {
+  const TileGroups groups = find_groups(arguments, tile);
+  for (std::int64_t row = 0; row < state.rows;) {
+    const std::int64_t left = state.rows - row;
+    const auto attend = [&](auto rows) {
+      attend_rows<decltype(rows)::value>(arguments, state, groups, tile, row, sink);
+      row += decltype(rows)::value;
+    };
+    if (kMostRows > 6 && left >= kMostRows) {
+      attend(IntConstant<kMostRows>{});
+    } else if (left >= 6) {
+      attend(IntConstant<6>{});
+    } else if (left >= 4) {
+      attend(IntConstant<4>{});
+    } else if (left == 3) {
+      attend(IntConstant<3>{});
+    } else if (left == 2) {
+      attend(IntConstant<2>{});
+    } else {
+      attend(IntConstant<1>{});
+    }
+  }
+}
+
+static void attention(const AttentionArguments& arguments) {
+  if (arguments.tokens <= 0 || arguments.group_size <= 0) return;
+  const AttentionState state = make_state(arguments);
+  scale_queries(arguments, state);
+  start_rows(state);
+  const KeyRange tiles = visible_tiles(arguments);
+  for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
+    attend_tile(arguments, state, tile, [&](std::int64_t row, TileSums sums, const float* mixture) {
+      merge(state, row, sums, mixture);
+    });
+  }
+  finish_rows(arguments, state);
+}
+
+static void attention_partials(const AttentionArguments& arguments) {
+  if (arguments.tokens <= 0 || arguments.group_size <= 0) return;
+  const AttentionState state = make_state(arguments);
+  scale_queries(arguments, state);
+  const std::int64_t floats = partial_floats(arguments.head_dim);
+  for (std::int64_t tile = arguments.tile_begin; tile < arguments.tile_end; ++tile) {
+    float* partials = arguments.partials + (tile - arguments.tile_begin) * state.rows * floats;
+    attend_tile(arguments, state, tile, [&](std::int64_t row, TileSums sums, const float* mixture) {
+      float* partial = partials + row * floats;
+      for (std::int64_t d = 0; d < state.width; d += kLanes) store(partial + d, load(mixture + d));
+      partial[state.width] = sums.maximum;
+      partial[state.width + 1] = sums.total;
+    });
+  }
+}
+
+static void merge_attention(const AttentionArguments& arguments) {
+  if (arguments.tokens <= 0 || arguments.group_size <= 0) return;
+  const AttentionState state = make_state(arguments);
+  start_rows(state);
+  const std::int64_t floats = partial_floats(arguments.head_dim);
+  for (std::int64_t row = 0; row < state.rows; ++row) {
+    const KeyRange keys = visible_keys(arguments, row / arguments.group_size);
+    const std::int64_t end = divide_up(keys.end, kKeyTile);
+    for (std::int64_t tile = keys.begin / kKeyTile; tile < end; ++tile) {
+      const float* partial = arguments.partials + ((tile - arguments.tile_begin) * state.rows + row) * floats;
+      merge(state, row, {partial[state.width], partial[state.width + 1]}, partial);
+    }
+  }
+  finish_rows(arguments, state);
 }
 
 }  // namespace tessera::kernels::TESSERA_ISA

@@ -4,22 +4,35 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/ref/key_value.h"
 #include "kernels/ref/ref.h"
 
 namespace tessera::kernels::ref {
 namespace {
 
-// Key or value `index` of the sequence, widened.
-void load_row(const AttentionArguments& arguments, const std::byte* base, std::int64_t index,
-              std::vector<float>& row) {
+// The group of the keys (values) that holds key `index` of the sequence.
+const std::byte* group_of(const AttentionArguments& arguments, const std::byte* base,
+                          std::int64_t block_stride, std::int64_t group_bytes, std::int64_t index) {
   const std::int64_t block = arguments.block_table[index / arguments.block_size];
-  const std::int64_t element =
-      block * arguments.block_stride + index % arguments.block_size * arguments.head_dim;
-  const std::size_t element_bytes = traits(arguments.dtype).block_bytes;
-  const std::byte* source = base + static_cast<std::size_t>(element) * element_bytes;
-  if (arguments.dtype == DType::f16) return dequantize_f16(source, row.data(), arguments.head_dim);
-  if (arguments.dtype == DType::bf16) return dequantize_bf16(source, row.data(), arguments.head_dim);
-  dequantize_f32(source, row.data(), arguments.head_dim);
+  return base + block * block_stride + index % arguments.block_size / kKeyGroup * group_bytes;
+}
+
+void load_key_row(const AttentionArguments& arguments, std::int64_t index, std::vector<float>& row) {
+  const DType dtype = arguments.key_dtype;
+  const std::byte* group = group_of(arguments, arguments.keys, arguments.key_block_stride,
+                                    key_group_bytes(dtype, arguments.head_dim), index);
+  for (std::int64_t d = 0; d < arguments.head_dim; ++d) {
+    row[static_cast<std::size_t>(d)] = load_key(dtype, arguments.head_dim, group, index % kKeyGroup, d);
+  }
+}
+
+void load_value_row(const AttentionArguments& arguments, std::int64_t index, std::vector<float>& row) {
+  const DType dtype = arguments.value_dtype;
+  const std::byte* group = group_of(arguments, arguments.values, arguments.value_block_stride,
+                                    value_group_bytes(dtype, arguments.head_dim), index);
+  for (std::int64_t d = 0; d < arguments.head_dim; ++d) {
+    row[static_cast<std::size_t>(d)] = load_value(dtype, arguments.head_dim, group, index % kKeyGroup, d);
+  }
 }
 
 // softmax(q·k scale, capped, over the visible keys) v: Vaswani et al. 2017, equation 1; the cap is Gemma 2's,
@@ -32,7 +45,7 @@ void attend(const AttentionArguments& arguments, const float* query, std::int64_
   std::vector<double> scores;
   double maximum = -INFINITY;
   for (std::int64_t key = first; key <= position; ++key) {
-    load_row(arguments, arguments.keys, key, row);
+    load_key_row(arguments, key, row);
     double score = 0;
     for (std::size_t d = 0; d < dimensions; ++d) score += double{query[d]} * double{row[d]};
     score *= double{arguments.scale};
@@ -45,7 +58,7 @@ void attend(const AttentionArguments& arguments, const float* query, std::int64_
   for (double& score : scores) sum += score = std::exp(score - maximum);
   std::vector<double> mixture(dimensions);
   for (std::int64_t key = first; key <= position; ++key) {
-    load_row(arguments, arguments.values, key, row);
+    load_value_row(arguments, key, row);
     const double probability = scores[static_cast<std::size_t>(key - first)] / sum;
     for (std::size_t d = 0; d < dimensions; ++d) mixture[d] += probability * double{row[d]};
   }

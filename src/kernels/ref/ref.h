@@ -54,6 +54,7 @@ float multiply_add(std::int64_t rounds);
 void fill_linear(KernelTable& table);
 void fill_quantize(KernelTable& table);  // plain types included
 void fill_activations(KernelTable& table);
+void fill_key_values(KernelTable& table);  // storing them in the paged cache
 
 // All of the above as Isa::scalar; every other ISA starts from it and replaces what it has faster.
 KernelTable make_table();

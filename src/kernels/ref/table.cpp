@@ -41,6 +41,7 @@ KernelTable make_table() {
   fill_linear(table);
   fill_quantize(table);
   fill_activations(table);
+  fill_key_values(table);
   const auto set = [&](DType dtype, DequantizeKernel kernel) {
     table.dequantize[static_cast<std::size_t>(dtype)] = kernel;
   };

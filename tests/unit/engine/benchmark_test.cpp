@@ -11,7 +11,8 @@ using testing::loaded_with;
 using testing::ToyModel;
 
 TEST(Benchmark, RunsEveryCaseAndCountsItsWork) {
-  Generator generator(loaded_with(std::make_shared<ToyModel>(300, 128)), {.cache_dtype = DType::f16});
+  Generator generator(loaded_with(std::make_shared<ToyModel>(300, 128)),
+                      {.cache_key_dtype = DType::f16, .cache_value_dtype = DType::f16});
   int told = 0;
   const auto results = run_benchmark(
       generator, {.prefill_lengths = {8}, .decode_depths = {0, 100}, .decode_tokens = 4, .repetitions = 2},
@@ -24,8 +25,8 @@ TEST(Benchmark, RunsEveryCaseAndCountsItsWork) {
     EXPECT_LE(result.seconds, result.slowest) << result.name;
   }
   const double weights = static_cast<double>(generator.loaded().model->parameter_bytes());
-  // Keys and values of one token: layer 0 has 2 heads, layer 1 has 1, of 8 elements, twice, 2 bytes each.
-  constexpr double kToken = (2 + 1) * 8 * 2 * 2;
+  // One token: layer 0 has 2 heads, layer 1 has 1, keys of 8 elements and values padded to 16, 2 bytes each.
+  constexpr double kToken = (2 + 1) * (8 + 16) * 2;
   EXPECT_DOUBLE_EQ(results[0].bytes, weights + 8 * kToken);
   EXPECT_DOUBLE_EQ(results[1].bytes, 4 * weights + (1 + 2 + 3 + 4) * kToken);
   EXPECT_DOUBLE_EQ(results[2].bytes - results[1].bytes, 4 * 100 * kToken);
@@ -34,7 +35,8 @@ TEST(Benchmark, RunsEveryCaseAndCountsItsWork) {
 }
 
 TEST(Benchmark, SequencesOfABatchShareTheWeightsAndNothingElse) {
-  Generator generator(loaded_with(std::make_shared<ToyModel>(300, 128)), {.cache_dtype = DType::f16});
+  Generator generator(loaded_with(std::make_shared<ToyModel>(300, 128)),
+                      {.cache_key_dtype = DType::f16, .cache_value_dtype = DType::f16});
   const auto results = run_benchmark(
       generator, {.batch_sizes = {1, 3}, .batch_depth = 20, .decode_tokens = 4, .repetitions = 1});
   ASSERT_EQ(results.size(), 2U);

@@ -29,7 +29,8 @@ std::vector<float> values(const Tensor& tensor) {
 class ModelRunnerTest : public ::testing::TestWithParam<DType> {
  protected:
   ToyModel model_;
-  KeyValueCache cache_{model_.config().layers, {.tokens = 400, .block_size = 8, .dtype = GetParam()}};
+  KeyValueCache cache_{model_.config().layers,
+                       {.tokens = 400, .key_dtype = GetParam(), .value_dtype = GetParam()}};
   ModelRunner runner_{model_, cache_};
 
   Sequence sequence_of(std::span<const TokenId> tokens) {
@@ -52,7 +53,8 @@ class ModelRunnerTest : public ::testing::TestWithParam<DType> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(CacheTypes, ModelRunnerTest, ::testing::Values(DType::f32, DType::f16, DType::bf16),
+INSTANTIATE_TEST_SUITE_P(CacheTypes, ModelRunnerTest,
+                         ::testing::Values(DType::f32, DType::f16, DType::bf16, DType::q8_0),
                          [](const auto& cache_type) { return std::string(name(cache_type.param)); });
 
 TEST_P(ModelRunnerTest, PrefillDecodeAndChunksGiveTheSameBits) {
@@ -167,7 +169,8 @@ TEST_P(ModelRunnerTest, RefusedStepsChangeNothing) {
 // with room to spare.
 TEST(ModelRunner, PagedAttentionEqualsDenseAttention) {
   const ToyModel model;
-  KeyValueCache cache(model.config().layers, {.tokens = 64, .block_size = 4, .dtype = DType::f32});
+  KeyValueCache cache(model.config().layers,
+                      {.tokens = 64, .key_dtype = DType::f32, .value_dtype = DType::f32});
   ModelRunner runner(model, cache);
   const std::vector<TokenId> tokens = some_tokens(45, 3);
   Sequence sequence(cache.block_manager());
@@ -194,7 +197,10 @@ TEST(ModelRunner, PagedAttentionEqualsDenseAttention) {
 
 TEST(KeyValueCache, SaysWhatItNeedsAndWhatThereIs) {
   const std::vector<models::KeyValueShape> layers(80, {.num_key_value_heads = 64, .head_dim = 128});
-  EXPECT_EQ(key_value_bytes_per_token(layers, DType::f16), 80U * 64U * 128U * 2U * 2U);
+  EXPECT_EQ(key_value_bytes_per_token(layers, DType::f16, DType::f16), 80U * 64U * 128U * 2U * 2U);
+  // A byte an element, an f16 scale every 32.
+  EXPECT_EQ(key_value_bytes_per_token(layers, DType::q8_0, DType::f32),
+            80U * 64U * 128U * (34U + 4U * 32U) / 32U);
   try {
     const KeyValueCache cache(layers, {.tokens = 100'000'000});
     FAIL() << "a cache of hundreds of terabytes was made";
@@ -209,7 +215,8 @@ TEST(KeyValueCache, RefusesSizesAndTypesThatCannotBe) {
   const std::vector<models::KeyValueShape> layers(2, {.num_key_value_heads = 2, .head_dim = 8});
   EXPECT_THROW(KeyValueCache(layers, {.tokens = 0}), Error);
   EXPECT_THROW(KeyValueCache(layers, {.tokens = 16, .block_size = 0}), Error);
-  EXPECT_THROW(KeyValueCache(layers, {.tokens = 16, .dtype = DType::q8_0}), Error);
+  EXPECT_THROW(KeyValueCache(layers, {.tokens = 16, .block_size = 8}), Error);
+  EXPECT_THROW(KeyValueCache(layers, {.tokens = 16, .key_dtype = DType::q4_0}), Error);
   const std::vector<models::KeyValueShape> huge(
       2, {.num_key_value_heads = std::int64_t{1} << 40, .head_dim = std::int64_t{1} << 40});
   EXPECT_THROW(KeyValueCache(huge, {.tokens = 16}), Error);

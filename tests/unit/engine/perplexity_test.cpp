@@ -24,7 +24,7 @@ TEST(Perplexity, EqualsTransformersOnStridedWindows) {
   std::ifstream file(tessera::testing::golden_dir() / "perplexity" / "llama.json");
   const nlohmann::json golden = nlohmann::json::parse(file);
   const auto tokens = golden["tokens"].get<std::vector<TokenId>>();
-  Generator generator(golden_llama(), {.cache_dtype = DType::f32});
+  Generator generator(golden_llama(), {.cache_key_dtype = DType::f32, .cache_value_dtype = DType::f32});
   ASSERT_GE(golden["cases"].size(), 5U);
   for (const auto& item : golden["cases"]) {
     SCOPED_TRACE(item.dump());
