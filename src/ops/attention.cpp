@@ -113,6 +113,7 @@ class AttentionRun {
 
 void write_key_values(const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                       const KeyValueCacheLayer& cache) {
+  const ProfileTimer timer("write_key_values");
   expect_f32(k, "write_key_values: k");
   expect_f32(v, "write_key_values: v");
   expect_shape(k, {batch.token_count(), cache.num_key_value_heads, cache.head_dim}, "write_key_values: k");
@@ -154,6 +155,7 @@ void write_key_values(const Tensor& k, const Tensor& v, const RaggedBatch& batch
 
 Tensor paged_attention(const Tensor& q, const RaggedBatch& batch, const KeyValueCacheLayer& cache,
                        const AttentionParameters& parameters) {
+  const ProfileTimer timer("attention");
   expect_f32(q, "paged_attention: q");
   expect_rank(q, 3, "paged_attention: q");
   expect_dim(q, 0, batch.token_count(), "paged_attention: q");

@@ -33,16 +33,23 @@ TESSERA_INLINE Float power_of_two(Float x) {
 static void scale_queries(const AttentionArguments& arguments, const AttentionState& state) {
   const float unit = arguments.logit_softcap > 0 ? 1.0F : kLog2E;
   const Float scale = broadcast(arguments.scale * unit);
-  for (std::int64_t row = 0; row < state.rows; ++row) {
-    const float* query = arguments.query + row / arguments.group_size * arguments.token_stride +
-                         row % arguments.group_size * arguments.head_dim;
-    for (std::int64_t d = 0; d < state.width; d += kLanes) {
-      const std::int64_t rest = arguments.head_dim - d;
-      const Float q = rest >= kLanes ? load(query + d) : load_first(query + d, larger(rest, 0));
-      store(state.queries + row * state.width + d, multiply(q, scale));
+  for (std::int64_t row = 0; row < state.rows;) {
+    const int rows = block_rows(state.rows - row);
+    float* scaled = state.tile_mixtures;  // [rows, width], free until the first tile
+    float* target = state.queries + row * state.width;
+    for (int r = 0; r < rows; ++r) {
+      const float* query = arguments.query + (row + r) / arguments.group_size * arguments.token_stride +
+                           (row + r) % arguments.group_size * arguments.head_dim;
+      for (std::int64_t d = 0; d < state.width; d += kLanes) {
+        const std::int64_t rest = arguments.head_dim - d;
+        const Float q = rest >= kLanes ? load(query + d) : load_first(query + d, larger(rest, 0));
+        store(scaled + r * state.width + d, multiply(q, scale));
+      }
+      for (std::int64_t d = 0; d < state.width; ++d) target[d * rows + r] = scaled[r * state.width + d];
     }
+    if (arguments.key_dtype == DType::q8_0) quantize_queries(state, scaled, row, rows);
+    row += rows;
   }
-  if (arguments.key_dtype == DType::q8_0) quantize_queries(arguments, state);
 }
 
 alignas(64) static constexpr float kLaneIndex[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -145,16 +152,16 @@ static void score_any(const AttentionArguments& arguments, const AttentionState&
 
 template <int kRows>
 static void mix_any(const AttentionArguments& arguments, const AttentionState& state,
-                    const TileGroups& groups, const KeyRange* ranges) {
+                    const TileGroups& groups, const KeyRange* ranges, std::int64_t row) {
   switch (arguments.value_dtype) {
     case DType::f16:
-      return mix_rows<CacheF16, kRows>(arguments, state, groups, ranges);
+      return mix_rows<CacheF16, kRows>(arguments, state, groups, ranges, row);
     case DType::bf16:
-      return mix_rows<CacheBf16, kRows>(arguments, state, groups, ranges);
+      return mix_rows<CacheBf16, kRows>(arguments, state, groups, ranges, row);
     case DType::q8_0:
-      return mix_rows<CacheQ8_0, kRows>(arguments, state, groups, ranges);
+      return mix_rows<CacheQ8_0, kRows>(arguments, state, groups, ranges, row);
     default:
-      return mix_rows<CacheF32, kRows>(arguments, state, groups, ranges);
+      return mix_rows<CacheF32, kRows>(arguments, state, groups, ranges, row);
   }
 }
 
@@ -175,7 +182,7 @@ static void attend_rows(const AttentionArguments& arguments, const AttentionStat
     if (!ranges[r].empty()) sums[r] = soften(state.scores + r * kKeyTile, ranges[r], arguments.logit_softcap);
   }
   for (std::int64_t i = 0; i < kRows * state.width; i += kLanes) store(state.tile_mixtures + i, zero());
-  mix_any<kRows>(arguments, state, groups, ranges);
+  mix_any<kRows>(arguments, state, groups, ranges, row);
   for (int r = 0; r < kRows; ++r) {
     if (!ranges[r].empty()) sink(row + r, sums[r], state.tile_mixtures + r * state.width);
   }
@@ -183,28 +190,49 @@ static void attend_rows(const AttentionArguments& arguments, const AttentionStat
 
 // All rows on one tile, as many at a time as share the registers well.
 template <typename Sink>
-static void attend_tile(const AttentionArguments& arguments, const AttentionState& state, std::int64_t tile,
-                        Sink sink) {
-  const TileGroups groups = find_groups(arguments, tile);
+static void attend_tile(const AttentionArguments& arguments, const AttentionState& state,
+                        const TileGroups& groups, std::int64_t tile, Sink sink) {
   for (std::int64_t row = 0; row < state.rows;) {
-    const std::int64_t left = state.rows - row;
     const auto attend = [&](auto rows) {
       attend_rows<decltype(rows)::value>(arguments, state, groups, tile, row, sink);
       row += decltype(rows)::value;
     };
-    if (kMostRows > 6 && left >= kMostRows) {
-      attend(IntConstant<kMostRows>{});
-    } else if (left >= 6) {
-      attend(IntConstant<6>{});
-    } else if (left >= 4) {
-      attend(IntConstant<4>{});
-    } else if (left == 3) {
-      attend(IntConstant<3>{});
-    } else if (left == 2) {
-      attend(IntConstant<2>{});
-    } else {
-      attend(IntConstant<1>{});
+    switch (block_rows(state.rows - row)) {
+      case 12:
+        attend(IntConstant<kMostRows>{});
+        break;
+      case 6:
+        attend(IntConstant<6>{});
+        break;
+      case 4:
+        attend(IntConstant<4>{});
+        break;
+      case 3:
+        attend(IntConstant<3>{});
+        break;
+      case 2:
+        attend(IntConstant<2>{});
+        break;
+      default:
+        attend(IntConstant<1>{});
+        break;
     }
+  }
+}
+
+// Tiles [tiles): sink(tile, row, sums, mixture) for every row that sees a key of one.
+template <typename Sink>
+static void attend_tiles(const AttentionArguments& arguments, const AttentionState& state, KeyRange tiles,
+                         Sink sink) {
+  TileGroups groups;
+  find_groups(arguments, tiles.begin, groups.next);
+  for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
+    groups.now = groups.next;
+    groups.next = {};
+    if (tile + 1 < tiles.end) find_groups(arguments, tile + 1, groups.next);
+    attend_tile(arguments, state, groups, tile, [&](std::int64_t row, TileSums sums, const float* mixture) {
+      sink(tile, row, sums, mixture);
+    });
   }
 }
 
@@ -213,12 +241,10 @@ static void attention(const AttentionArguments& arguments) {
   const AttentionState state = make_state(arguments);
   scale_queries(arguments, state);
   start_rows(state);
-  const KeyRange tiles = visible_tiles(arguments);
-  for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
-    attend_tile(arguments, state, tile, [&](std::int64_t row, TileSums sums, const float* mixture) {
-      merge(state, row, sums, mixture);
-    });
-  }
+  attend_tiles(arguments, state, visible_tiles(arguments),
+               [&](std::int64_t, std::int64_t row, TileSums sums, const float* mixture) {
+                 merge(state, row, sums, mixture);
+               });
   finish_rows(arguments, state);
 }
 
@@ -227,15 +253,14 @@ static void attention_partials(const AttentionArguments& arguments) {
   const AttentionState state = make_state(arguments);
   scale_queries(arguments, state);
   const std::int64_t floats = partial_floats(arguments.head_dim);
-  for (std::int64_t tile = arguments.tile_begin; tile < arguments.tile_end; ++tile) {
-    float* partials = arguments.partials + (tile - arguments.tile_begin) * state.rows * floats;
-    attend_tile(arguments, state, tile, [&](std::int64_t row, TileSums sums, const float* mixture) {
-      float* partial = partials + row * floats;
-      for (std::int64_t d = 0; d < state.width; d += kLanes) store(partial + d, load(mixture + d));
-      partial[state.width] = sums.maximum;
-      partial[state.width + 1] = sums.total;
-    });
-  }
+  attend_tiles(arguments, state, {arguments.tile_begin, arguments.tile_end},
+               [&](std::int64_t tile, std::int64_t row, TileSums sums, const float* mixture) {
+                 float* partial =
+                     arguments.partials + ((tile - arguments.tile_begin) * state.rows + row) * floats;
+                 for (std::int64_t d = 0; d < state.width; d += kLanes) store(partial + d, load(mixture + d));
+                 partial[state.width] = sums.maximum;
+                 partial[state.width + 1] = sums.total;
+               });
 }
 
 static void merge_attention(const AttentionArguments& arguments) {

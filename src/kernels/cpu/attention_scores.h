@@ -40,13 +40,13 @@ struct CacheBf16 {
 // kColumns vectors of keys from `column` on.
 template <typename Keys, int kRows, int kColumns>
 TESSERA_INLINE void score_columns(const TileGroups& groups, std::int64_t column, const float* queries,
-                                  std::int64_t width, std::int64_t head_dim, float* scores) {
+                                  std::int64_t head_dim, float* scores) {
   Float sums[kRows][kColumns];
   const std::byte* source[kColumns];
   TESSERA_UNROLL
   for (int c = 0; c < kColumns; ++c) {
     const std::int64_t key = (column + c) * kLanes;
-    source[c] = groups.keys[key / kKeyGroup] + key % kKeyGroup * Keys::kBytes;
+    source[c] = groups.now.keys[key / kKeyGroup] + key % kKeyGroup * Keys::kBytes;
     TESSERA_UNROLL
     for (int r = 0; r < kRows; ++r) sums[r][c] = zero();
   }
@@ -61,7 +61,7 @@ TESSERA_INLINE void score_columns(const TileGroups& groups, std::int64_t column,
     for (int p = 0; p < Keys::kPack; ++p) {
       TESSERA_UNROLL
       for (int r = 0; r < kRows; ++r) {
-        const Float query = broadcast(queries[r * width + d + p]);
+        const Float query = broadcast(queries[(d + p) * kRows + r]);
         TESSERA_UNROLL
         for (int c = 0; c < kColumns; ++c) sums[r][c] = multiply_add(query, keys[c][p], sums[r][c]);
       }
@@ -74,6 +74,15 @@ TESSERA_INLINE void score_columns(const TileGroups& groups, std::int64_t column,
   }
 }
 
+// The keys of the next tile at these columns.
+TESSERA_INLINE void prefetch_keys(const AttentionArguments& arguments, const TileGroups& groups,
+                                  std::int64_t column, std::int64_t count) {
+  const std::int64_t bytes = key_group_bytes(arguments.key_dtype, arguments.head_dim);
+  for (std::int64_t c = column; c < column + count; ++c) {
+    if (c * kLanes % kKeyGroup == 0) prefetch_group(groups.next.keys[c * kLanes / kKeyGroup], bytes);
+  }
+}
+
 // Columns [columns) of kRows rows from `row` on.
 template <typename Keys, int kRows>
 static void score_rows(const AttentionArguments& arguments, const AttentionState& state,
@@ -81,11 +90,14 @@ static void score_rows(const AttentionArguments& arguments, const AttentionState
   constexpr int kWide = 4 * kRows <= 2 * kMostRows ? 4 : 2;
   const float* queries = state.queries + row * state.width;
   std::int64_t column = columns.begin;
+  const bool first = row == 0;
   for (; column + kWide <= columns.end; column += kWide) {
-    score_columns<Keys, kRows, kWide>(groups, column, queries, state.width, arguments.head_dim, state.scores);
+    if (first) prefetch_keys(arguments, groups, column, kWide);
+    score_columns<Keys, kRows, kWide>(groups, column, queries, arguments.head_dim, state.scores);
   }
   for (; column < columns.end; ++column) {
-    score_columns<Keys, kRows, 1>(groups, column, queries, state.width, arguments.head_dim, state.scores);
+    if (first) prefetch_keys(arguments, groups, column, 1);
+    score_columns<Keys, kRows, 1>(groups, column, queries, arguments.head_dim, state.scores);
   }
 }
 
@@ -96,79 +108,109 @@ inline constexpr float kLargestQueryQuant = 127.0F * 128.0F;
 inline constexpr float kLeastQuery = 1e-30F;  // below, the scale's inverse would overflow
 inline constexpr std::int64_t kQuadsPerScale = kKeyValueScaleElements / 4;
 
-// Rows of state.queries as integers; what is padded is zero.
-static void quantize_queries(const AttentionArguments& arguments, const AttentionState& state) {
-  for (std::int64_t row = 0; row < state.rows; ++row) {
-    const float* query = state.queries + row * state.width;
-    for (std::int64_t b = 0; b < state.scale_blocks; ++b) {
-      const std::int64_t begin = b * kKeyValueScaleElements;
-      const std::int64_t end = lesser(begin + kKeyValueScaleElements, arguments.head_dim);
-      float largest = 0;
-      float not_finite = 0;  // NaN where an element is infinite or NaN, so that the scores show it
-      for (std::int64_t d = begin; d < end; ++d) {
-        const float magnitude = __builtin_fabsf(query[d]);
-        largest = magnitude > largest ? magnitude : largest;
-        not_finite += query[d] * 0.0F;
-      }
-      const bool usable = largest > kLeastQuery && not_finite == 0.0F;
-      const float inverse = usable ? kLargestQueryQuant / largest : 0.0F;
-      std::int32_t sum = 0;
-      for (std::int64_t d = begin; d < end; d += 4) {
-        std::int32_t quad[4];
-        for (std::int64_t i = 0; i < 4; ++i) {
-          quad[i] =
-              usable && d + i < end ? static_cast<std::int32_t>(__builtin_rintf(query[d + i] * inverse)) : 0;
-          sum += quad[i];
-        }
-        pack_query(quad, state.quants + (row * state.width / 4 + d / 4) * 2);
-      }
-      state.quant_scales[row * state.scale_blocks + b] = largest / kLargestQueryQuant + not_finite;
-      state.quant_offsets[row * state.scale_blocks + b] = -128 * sum;
+// A row block of queries, [rows, width] at `queries`, as integers; what is padded is zero.
+static void quantize_queries(const AttentionState& state, const float* queries, std::int64_t row, int rows) {
+  alignas(64) std::int32_t words[2 * kQuadsPerScale];
+  std::int32_t* quants = state.quants + row * state.width / 2;
+  for (std::int64_t b = 0; b < state.scale_blocks * rows; ++b) {
+    const std::int64_t r = b % rows;
+    const float* query = queries + r * state.width;
+    const std::int64_t begin = b / rows * kKeyValueScaleElements;
+    const std::int64_t end = lesser(begin + kKeyValueScaleElements, state.width);
+    Float top = zero();
+    Float not_finite = zero();  // NaN where an element is infinite or NaN, so that the scores show it
+    for (std::int64_t d = begin; d < end; d += kLanes) {
+      const Float q = load(query + d);
+      top = maximum(top, absolute(q));
+      not_finite = multiply_add(q, zero(), not_finite);
     }
+    const float largest = maximum_lane(top);
+    const float trouble = sum_lanes(not_finite);
+    const bool usable = largest > kLeastQuery && trouble == 0.0F;
+    const Float inverse = broadcast(usable ? kLargestQueryQuant / largest : 0.0F);
+    Float sum = zero();
+    for (std::int64_t d = begin; d < end; d += kLanes) {
+      const Float rounded = usable ? round_to_even(multiply(load(query + d), inverse)) : zero();
+      sum = add(sum, rounded);  // of integers below 2^24: exact
+      pack_query(to_int(rounded), words + (d - begin) / 4, kQuadsPerScale);
+    }
+    for (std::int64_t quad = begin / 4; quad < end / 4; ++quad) {
+      quants[2 * quad * rows + r] = words[quad - begin / 4];
+      quants[(2 * quad + 1) * rows + r] = words[quad - begin / 4 + kQuadsPerScale];
+    }
+    state.quant_scales[row * state.scale_blocks + b] = largest / kLargestQueryQuant + trouble;
+    state.quant_offsets[row * state.scale_blocks + b] = -128 * static_cast<std::int32_t>(sum_lanes(sum));
   }
 }
 
-template <int kRows>
-TESSERA_INLINE void score_quant_column(const AttentionArguments& arguments, const AttentionState& state,
-                                       const TileGroups& groups, std::int64_t row, std::int64_t column) {
-  const std::int64_t key = column * kLanes;
-  const std::byte* scales = groups.keys[key / kKeyGroup] + key % kKeyGroup * 2;
-  const std::byte* source =
-      groups.keys[key / kKeyGroup] + scale_bytes(DType::q8_0, arguments.head_dim) + key % kKeyGroup * 4;
+// kColumns vectors of keys from `column` on.
+template <int kRows, int kColumns>
+TESSERA_INLINE void score_quant_columns(const AttentionArguments& arguments, const AttentionState& state,
+                                        const TileGroups& groups, std::int64_t row, std::int64_t column) {
   const std::int64_t quads = divide_up(arguments.head_dim, 4);
-  Float sums[kRows];
+  const std::int32_t* quants = state.quants + row * state.width / 2;
+  const std::byte* scales[kColumns];
+  const std::byte* source[kColumns];
+  Float sums[kRows][kColumns];
   TESSERA_UNROLL
-  for (int r = 0; r < kRows; ++r) sums[r] = zero();
-  for (std::int64_t b = 0; b < state.scale_blocks; ++b) {
-    QuadSums products[kRows];
+  for (int c = 0; c < kColumns; ++c) {
+    const std::int64_t key = (column + c) * kLanes;
+    scales[c] = groups.now.keys[key / kKeyGroup] + key % kKeyGroup * 2;
+    source[c] =
+        groups.now.keys[key / kKeyGroup] + scale_bytes(DType::q8_0, arguments.head_dim) + key % kKeyGroup * 4;
     TESSERA_UNROLL
-    for (int r = 0; r < kRows; ++r) products[r] = no_quads();
-    const std::int64_t end = lesser((b + 1) * kQuadsPerScale, quads);
-    for (std::int64_t quad = b * kQuadsPerScale; quad < end; ++quad, source += kKeyGroup * 4) {
-      const KeyQuads keys = load_quads(source);
-      TESSERA_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        add_quads(products[r], keys, state.quants + ((row + r) * state.width / 4 + quad) * 2);
-      }
-    }
-    const Float scale = load_f16(scales + b * kKeyGroup * 2);
+    for (int r = 0; r < kRows; ++r) sums[r][c] = zero();
+  }
+  for (std::int64_t b = 0; b < state.scale_blocks; ++b) {
+    QuadSums products[kRows][kColumns];
     TESSERA_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const std::int64_t own = (row + r) * state.scale_blocks + b;
-      const Int exact = add_int(quad_total(products[r]), broadcast_int(state.quant_offsets[own]));
-      const Float factor = multiply(scale, broadcast(state.quant_scales[own]));
-      sums[r] = multiply_add(factor, to_float(exact), sums[r]);
+      TESSERA_UNROLL
+      for (int c = 0; c < kColumns; ++c) products[r][c] = no_quads();
+    }
+    const std::int64_t end = lesser((b + 1) * kQuadsPerScale, quads);
+    for (std::int64_t quad = b * kQuadsPerScale; quad < end; ++quad, quants += 2 * kRows) {
+      KeyQuads keys[kColumns];
+      TESSERA_UNROLL
+      for (int c = 0; c < kColumns; ++c) keys[c] = load_quads(source[c] + quad * kKeyGroup * 4);
+      TESSERA_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        TESSERA_UNROLL
+        for (int c = 0; c < kColumns; ++c) add_quads(products[r][c], keys[c], quants[r], quants[kRows + r]);
+      }
+    }
+    TESSERA_UNROLL
+    for (int c = 0; c < kColumns; ++c) {
+      const Float scale = load_f16(scales[c] + b * kKeyGroup * 2);
+      TESSERA_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        const std::int64_t own = row * state.scale_blocks + b * kRows + r;
+        const Int exact = add_int(quad_total(products[r][c]), broadcast_int(state.quant_offsets[own]));
+        const Float factor = multiply(scale, broadcast(state.quant_scales[own]));
+        sums[r][c] = multiply_add(factor, to_float(exact), sums[r][c]);
+      }
     }
   }
   TESSERA_UNROLL
-  for (int r = 0; r < kRows; ++r) store(state.scores + r * kKeyTile + key, sums[r]);
+  for (int r = 0; r < kRows; ++r) {
+    TESSERA_UNROLL
+    for (int c = 0; c < kColumns; ++c) store(state.scores + r * kKeyTile + (column + c) * kLanes, sums[r][c]);
+  }
 }
 
 template <int kRows>
 static void score_quant_rows(const AttentionArguments& arguments, const AttentionState& state,
                              const TileGroups& groups, std::int64_t row, KeyRange columns) {
-  for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-    score_quant_column<kRows>(arguments, state, groups, row, column);
+  constexpr int kWide = 2 * kRows > kMostRows ? 1 : 2;  // two sums a row and column
+  std::int64_t column = columns.begin;
+  const bool first = row == 0;
+  for (; column + kWide <= columns.end; column += kWide) {
+    if (first) prefetch_keys(arguments, groups, column, kWide);
+    score_quant_columns<kRows, kWide>(arguments, state, groups, row, column);
+  }
+  for (; column < columns.end; ++column) {
+    if (first) prefetch_keys(arguments, groups, column, 1);
+    score_quant_columns<kRows, 1>(arguments, state, groups, row, column);
   }
 }
 

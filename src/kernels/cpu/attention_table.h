@@ -12,6 +12,8 @@ void fill_attention(KernelTable& table) {
   table.merge_attention = merge_attention;
   table.store_key[static_cast<int>(DType::f16)] = store_key_f16;
   table.store_value[static_cast<int>(DType::f16)] = store_value_f16;
+  table.store_key[static_cast<int>(DType::q8_0)] = store_key_q8_0;
+  table.store_value[static_cast<int>(DType::q8_0)] = store_value_q8_0;
 }
 
 }  // namespace tessera::kernels::TESSERA_ISA

@@ -17,24 +17,29 @@ struct CacheQ8_0 {
   }
 };
 
-// Elements of a row that share their weights: all, or those with one scale.
+// Vectors of a row with one scale; without scales all share the weights.
 template <typename Values>
-inline constexpr std::int64_t kWeightElements =
-    Values::kType == DType::q8_0 ? kKeyValueScaleElements : 1 << 30;
+inline constexpr int kScaleVectors = Values::kType == DType::q8_0 ? kKeyValueScaleElements / kLanes : 1 << 20;
+
+// From the weights for one scale to those for the next.
+inline constexpr std::int64_t kWeightStride = kMostRows * kKeyTile;
 
 // Elements [d, d + kColumns kLanes) of kRows rows, keys [keys), which are whole packs.
 template <typename Values, int kRows, int kColumns>
 TESSERA_INLINE void mix_columns(const TileGroups& groups, KeyRange keys, std::int64_t d, std::int64_t scales,
-                                const float* weights, float* mixtures, std::int64_t width) {
+                                const float* weights, float* mixtures, std::int64_t width,
+                                std::int64_t fetch) {
   Float sums[kRows][kColumns];
   TESSERA_UNROLL
   for (int r = 0; r < kRows; ++r) {
     TESSERA_UNROLL
     for (int c = 0; c < kColumns; ++c) sums[r][c] = load(mixtures + r * width + d + c * kLanes);
   }
+  if constexpr (Values::kType == DType::q8_0) weights += d / kKeyValueScaleElements * kWeightStride;
   for (std::int64_t key = keys.begin; key < keys.end;) {
     const std::int64_t stop = lesser(keys.end, (key / kKeyGroup + 1) * kKeyGroup);
-    const std::byte* source = groups.values[key / kKeyGroup] + scales +
+    if (fetch > 0) prefetch_group(groups.next.values[key / kKeyGroup], fetch);
+    const std::byte* source = groups.now.values[key / kKeyGroup] + scales +
                               (key % kKeyGroup / Values::kPack * width + d) * Values::kBytes;
     for (; key < stop; key += Values::kPack, source += width * Values::kBytes) {
       Float values[kColumns][Values::kPack];
@@ -44,9 +49,14 @@ TESSERA_INLINE void mix_columns(const TileGroups& groups, KeyRange keys, std::in
       for (int p = 0; p < Values::kPack; ++p) {
         TESSERA_UNROLL
         for (int r = 0; r < kRows; ++r) {
-          const Float weight = broadcast(weights[r * kKeyTile + key + p]);
+          Float weight = broadcast(weights[r * kKeyTile + key + p]);
           TESSERA_UNROLL
-          for (int c = 0; c < kColumns; ++c) sums[r][c] = multiply_add(weight, values[c][p], sums[r][c]);
+          for (int c = 0; c < kColumns; ++c) {
+            if (c > 0 && c % kScaleVectors<Values> == 0) {
+              weight = broadcast(weights[c / kScaleVectors<Values> * kWeightStride + r * kKeyTile + key + p]);
+            }
+            sums[r][c] = multiply_add(weight, values[c][p], sums[r][c]);
+          }
         }
       }
     }
@@ -60,28 +70,33 @@ TESSERA_INLINE void mix_columns(const TileGroups& groups, KeyRange keys, std::in
 
 // The same for one row and any keys: those that not all rows of a block see.
 template <typename Values>
-static void mix_alone(const TileGroups& groups, KeyRange keys, KeyRange elements, std::int64_t scales,
-                      const float* weights, float* mixture, std::int64_t width) {
-  for (std::int64_t d = elements.begin; d < elements.end; d += kLanes) {
+static void mix_alone(const TileGroups& groups, KeyRange keys, std::int64_t scales, const float* weights,
+                      float* mixture, std::int64_t width) {
+  if (keys.empty()) return;
+  for (std::int64_t d = 0; d < width; d += kLanes) {
+    const float* own = weights;
+    if constexpr (Values::kType == DType::q8_0) own += d / kKeyValueScaleElements * kWeightStride;
     Float sum = load(mixture + d);
     for (std::int64_t key = keys.begin; key < keys.end; ++key) {
       Float values[Values::kPack];
-      Values::load(groups.values[key / kKeyGroup] + scales +
+      Values::load(groups.now.values[key / kKeyGroup] + scales +
                        (key % kKeyGroup / Values::kPack * width + d) * Values::kBytes,
                    values);
-      sum = multiply_add(broadcast(weights[key]), values[key % Values::kPack], sum);
+      sum = multiply_add(broadcast(own[key]), values[key % Values::kPack], sum);
     }
     store(mixture + d, sum);
   }
 }
 
-// weights * the scales of elements from `d` on, for the keys in `keys`.
-TESSERA_INLINE void scale_weights(const TileGroups& groups, KeyRange keys, std::int64_t d,
-                                  const float* weights, float* scaled) {
-  for (std::int64_t key = keys.begin / kLanes * kLanes; key < keys.end; key += kLanes) {
-    const Float scale = load_f16(groups.values[key / kKeyGroup] +
-                                 (d / kKeyValueScaleElements * kKeyGroup + key % kKeyGroup) * 2);
-    store(scaled + key, multiply(load(weights + key), scale));
+// One row's weights times the scales of each 32 elements, for the keys in `keys`.
+static void scale_weights(const AttentionState& state, const TileGroups& groups, KeyRange keys, int r) {
+  for (std::int64_t b = 0; b < state.scale_blocks; ++b) {
+    float* scaled = state.scaled_weights + b * kWeightStride + r * kKeyTile;
+    for (std::int64_t key = keys.begin / kLanes * kLanes; key < keys.end; key += kLanes) {
+      const Float scale =
+          load_f16(groups.now.values[key / kKeyGroup] + (b * kKeyGroup + key % kKeyGroup) * 2);
+      store(scaled + key, multiply(load(state.scores + r * kKeyTile + key), scale));
+    }
   }
 }
 
@@ -90,44 +105,40 @@ TESSERA_INLINE void scale_weights(const TileGroups& groups, KeyRange keys, std::
 // see it.
 template <typename Values, int kRows>
 static void mix_rows(const AttentionArguments& arguments, const AttentionState& state,
-                     const TileGroups& groups, const KeyRange* ranges) {
+                     const TileGroups& groups, const KeyRange* ranges, std::int64_t row) {
+  const std::int64_t fetch = row == 0 ? value_group_bytes(Values::kType, arguments.head_dim) : 0;
   constexpr int kWide = 4 * kRows <= 2 * kMostRows ? 4 : 2;
-  constexpr bool kScaled = Values::kType == DType::q8_0;
   const std::int64_t scales = scale_bytes(Values::kType, arguments.head_dim);
+  const float* weights = state.scores;
+  if constexpr (Values::kType == DType::q8_0) {
+    for (int r = 0; r < kRows; ++r) scale_weights(state, groups, ranges[r], r);
+    weights = state.scaled_weights;
+  }
   KeyRange common = ranges[0];
   for (int r = 1; r < kRows; ++r) {
     common = {larger(common.begin, ranges[r].begin), lesser(common.end, ranges[r].end)};
   }
   common = {divide_up(common.begin, Values::kPack) * Values::kPack,
             common.end / Values::kPack * Values::kPack};
-  for (std::int64_t d = 0; d < state.width; d += kWeightElements<Values>) {
-    const KeyRange elements{d, lesser(d + kWeightElements<Values>, state.width)};
-    const float* weights = state.scores;
-    if constexpr (kScaled) {
-      for (int r = 0; r < kRows; ++r) {
-        scale_weights(groups, ranges[r], d, state.scores + r * kKeyTile, state.scaled_weights + r * kKeyTile);
-      }
-      weights = state.scaled_weights;
-    }
-    const auto alone = [&](int r, KeyRange keys) {
-      mix_alone<Values>(groups, keys, elements, scales, weights + r * kKeyTile,
-                        state.tile_mixtures + r * state.width, state.width);
-    };
-    if (common.empty()) {
-      for (int r = 0; r < kRows; ++r) alone(r, ranges[r]);
-      continue;
-    }
-    for (int r = 0; r < kRows; ++r) alone(r, {ranges[r].begin, common.begin});
-    std::int64_t first = elements.begin;
-    for (; first + kWide * kLanes <= elements.end; first += kWide * kLanes) {
-      mix_columns<Values, kRows, kWide>(groups, common, first, scales, weights, state.tile_mixtures,
-                                        state.width);
-    }
-    for (; first < elements.end; first += kLanes) {
-      mix_columns<Values, kRows, 1>(groups, common, first, scales, weights, state.tile_mixtures, state.width);
-    }
-    for (int r = 0; r < kRows; ++r) alone(r, {common.end, ranges[r].end});
+  const auto alone = [&](int r, KeyRange keys) {
+    mix_alone<Values>(groups, keys, scales, weights + r * kKeyTile, state.tile_mixtures + r * state.width,
+                      state.width);
+  };
+  if (common.empty()) {
+    for (int r = 0; r < kRows; ++r) alone(r, ranges[r]);
+    return;
   }
+  for (int r = 0; r < kRows; ++r) alone(r, {ranges[r].begin, common.begin});
+  std::int64_t d = 0;
+  for (; d + kWide * kLanes <= state.width; d += kWide * kLanes) {
+    mix_columns<Values, kRows, kWide>(groups, common, d, scales, weights, state.tile_mixtures, state.width,
+                                      d == 0 ? fetch : 0);
+  }
+  for (; d < state.width; d += kLanes) {
+    mix_columns<Values, kRows, 1>(groups, common, d, scales, weights, state.tile_mixtures, state.width,
+                                  d == 0 ? fetch : 0);
+  }
+  for (int r = 0; r < kRows; ++r) alone(r, {common.end, ranges[r].end});
 }
 
 }  // namespace tessera::kernels::TESSERA_ISA

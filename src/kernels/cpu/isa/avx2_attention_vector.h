@@ -5,6 +5,13 @@
 namespace tessera::kernels::avx2 {
 
 static inline Float float_of_bits(Int v) { return _mm256_castsi256_ps(v); }
+// To the nearest integer.
+static inline Int to_int(Float v) { return _mm256_cvtps_epi32(v); }
+// The lowest byte of each lane, of lanes that fit in a signed byte.
+static inline void store_bytes(std::byte* p, Int v) {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+}
 // x 2^n for x in [1/2, 2] and integral n in [-125, 0]: n is added to the exponent. 1.5 2^23 brings it to the
 // low bits.
 static inline Float scale_by_exponent(Float x, Float n) {
@@ -28,16 +35,19 @@ struct QuadSums {
   Int odd;
 };
 static inline QuadSums no_quads() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-// Four quants of magnitude up to 127 * 128, as the two words that add_quads takes.
-static inline void pack_query(const std::int32_t* quads, std::int32_t* words) {
-  for (unsigned i = 0; i < 2; ++i) {
-    const auto low = static_cast<std::uint32_t>(quads[i]) & 0xffffU;
-    words[i] = static_cast<std::int32_t>(low | static_cast<std::uint32_t>(quads[i + 2]) << 16);
-  }
+// 8 quants of magnitude up to 127 * 128, as the words of two quads: elements 0 and 2 from `words` on, 1 and 3
+// `apart` further.
+static inline void pack_query(Int quants, std::int32_t* words, std::int64_t apart) {
+  const Int later = _mm256_slli_epi32(_mm256_shuffle_epi32(quants, 0xEE), 16);
+  const Int pairs = _mm256_or_si256(_mm256_and_si256(quants, _mm256_set1_epi32(0xffff)), later);
+  words[0] = _mm256_extract_epi32(pairs, 0);
+  words[1] = _mm256_extract_epi32(pairs, 4);
+  words[apart] = _mm256_extract_epi32(pairs, 1);
+  words[apart + 1] = _mm256_extract_epi32(pairs, 5);
 }
-static inline void add_quads(QuadSums& sums, KeyQuads keys, const std::int32_t* words) {
-  sums.even = _mm256_add_epi32(sums.even, _mm256_madd_epi16(keys.even, _mm256_set1_epi32(words[0])));
-  sums.odd = _mm256_add_epi32(sums.odd, _mm256_madd_epi16(keys.odd, _mm256_set1_epi32(words[1])));
+static inline void add_quads(QuadSums& sums, KeyQuads keys, std::int32_t even, std::int32_t odd) {
+  sums.even = _mm256_add_epi32(sums.even, _mm256_madd_epi16(keys.even, _mm256_set1_epi32(even)));
+  sums.odd = _mm256_add_epi32(sums.odd, _mm256_madd_epi16(keys.odd, _mm256_set1_epi32(odd)));
 }
 static inline Int quad_total(QuadSums sums) { return _mm256_add_epi32(sums.even, sums.odd); }
 

@@ -5,6 +5,12 @@
 namespace tessera::kernels::avx512 {
 
 static inline Float float_of_bits(Int v) { return _mm512_castsi512_ps(v); }
+// To the nearest integer.
+static inline Int to_int(Float v) { return _mm512_cvtps_epi32(v); }
+// The lowest byte of each lane.
+static inline void store_bytes(std::byte* p, Int v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
+}
 // x 2^n for x in [1/2, 2] and integral n in [-125, 0].
 static inline Float scale_by_exponent(Float x, Float n) { return _mm512_scalef_ps(x, n); }
 
@@ -21,21 +27,17 @@ struct QuadSums {
   Int low;
 };
 static inline QuadSums no_quads() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
-// Four quants of magnitude up to 127 * 128, as the two words that add_quads takes.
-static inline void pack_query(const std::int32_t* quads, std::int32_t* words) {
-  std::uint32_t high = 0;
-  std::uint32_t low = 0;
-  for (unsigned i = 0; i < 4; ++i) {
-    const std::int32_t upper = (quads[i] + 64) >> 7;
-    high |= (static_cast<std::uint32_t>(upper) & 255U) << 8 * i;
-    low |= (static_cast<std::uint32_t>(quads[i] - upper * 128) & 255U) << 8 * i;
-  }
-  words[0] = static_cast<std::int32_t>(high);
-  words[1] = static_cast<std::int32_t>(low);
+// 16 quants of magnitude up to 127 * 128, as the words of four quads: the highs from `words` on, the lows
+// `apart` further.
+static inline void pack_query(Int quants, std::int32_t* words, std::int64_t apart) {
+  const Int high = _mm512_srai_epi32(_mm512_add_epi32(quants, _mm512_set1_epi32(64)), 7);
+  const Int low = _mm512_sub_epi32(quants, _mm512_slli_epi32(high, 7));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(words), _mm512_cvtepi32_epi8(high));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(words + apart), _mm512_cvtepi32_epi8(low));
 }
-static inline void add_quads(QuadSums& sums, KeyQuads keys, const std::int32_t* words) {
-  sums.high = _mm512_dpbusd_epi32(sums.high, keys.bytes, _mm512_set1_epi32(words[0]));
-  sums.low = _mm512_dpbusd_epi32(sums.low, keys.bytes, _mm512_set1_epi32(words[1]));
+static inline void add_quads(QuadSums& sums, KeyQuads keys, std::int32_t high, std::int32_t low) {
+  sums.high = _mm512_dpbusd_epi32(sums.high, keys.bytes, _mm512_set1_epi32(high));
+  sums.low = _mm512_dpbusd_epi32(sums.low, keys.bytes, _mm512_set1_epi32(low));
 }
 static inline Int quad_total(QuadSums sums) {
   return _mm512_add_epi32(_mm512_slli_epi32(sums.high, 7), sums.low);
