@@ -8,7 +8,7 @@
 namespace tessera::kernels::TESSERA_ISA {
 
 // Rows whose sums share the registers: kMostRows x 2 vectors, and the vectors they are made of.
-inline constexpr int kMostRows = kLanes == 16 ? 12 : 6;
+inline constexpr int kMostRows = kLanes == 8 ? 6 : 12;  // of 16 or 32 registers
 inline constexpr std::int64_t kTileGroups = kKeyTile / kKeyGroup;
 inline constexpr std::int64_t kTileColumns = kKeyTile / kLanes;
 
