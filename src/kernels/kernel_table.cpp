@@ -19,6 +19,8 @@ const KernelTable& avx2_table() {
   static const KernelTable table = [] {
     KernelTable made = ref::make_table();
     made.isa = Isa::avx2;
+    for (PackedKernels& packed : made.packed)
+      packed.linear = nullptr;  // no fast form yet: weights stay as stored
     avx2::fill_linear(made);
     avx2::fill_k_quants(made);
     avx2::fill_elementwise(made);
@@ -32,6 +34,7 @@ KernelTable make_avx512_table(Isa isa) {
   KernelTable made = ref::make_table();
   made.isa = isa;
   avx512::fill_linear(made);
+  avx512::fill_packed(made);
   avx512::fill_k_quants(made);
   avx512::fill_elementwise(made);
   avx512::fill_attention(made);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/cpu_features.h"
+#include "kernels/packed_layout.h"
 #include "tensor/dtype.h"
 #include "tensor/key_value_layout.h"
 
@@ -25,6 +26,54 @@ struct LinearArguments {
   std::int64_t row_end = 0;
 };
 using LinearKernel = void (*)(const LinearArguments&);
+
+// The same for packed weights: output[t, n - first_row] = sum_k input[t, k] * weight[n, k] + bias[n -
+// first_row] for n in [row_begin, row_end). Of a quantised input the dot product of a block (or of a group of
+// 16, where the type has a scale for each) is an exact integer d; then, block after block in ascending order,
+//   sum += float(d) * (weight scale * input scale);   sum += minimum * scaled_sum   (types with minima)
+// in float32 with fused multiply-adds. Of floats it is the chain of fused multiply-adds over ascending k.
+// That order does not depend on tokens, row range or threads either.
+struct PackedLinearArguments {
+  const std::byte* input = nullptr;   // rows in the type's InputForm, 64-byte aligned when quantised
+  std::int64_t input_stride = 0;      // bytes from one token to the next
+  const std::byte* weight = nullptr;  // panels of the whole matrix
+  const float* bias = nullptr;
+  float* output = nullptr;
+  std::int64_t output_stride = 0;  // elements
+  std::int64_t tokens = 0;
+  std::int64_t in_features = 0;
+  std::int64_t first_row = 0;  // the row that output column 0 and bias[0] belong to
+  std::int64_t row_begin = 0;
+  std::int64_t row_end = 0;
+};
+using PackedLinearKernel = void (*)(const PackedLinearArguments&);
+
+// Packs panels [begin, end) of a stored matrix [rows, in_features].
+struct PackArguments {
+  const std::byte* stored = nullptr;
+  std::byte* packed = nullptr;  // panel 0
+  std::int64_t rows = 0;
+  std::int64_t in_features = 0;
+  std::int64_t panel_begin = 0;
+  std::int64_t panel_end = 0;
+};
+using PackKernel = void (*)(const PackArguments&);
+// Gives row `row` of a packed matrix back in the bytes it was stored in.
+using UnpackRowKernel = void (*)(const std::byte* packed, std::byte* stored, std::int64_t in_features,
+                                 std::int64_t row);
+
+// What there is for packed weights of one type; `linear` is null where an ISA has no use for them.
+struct PackedKernels {
+  InputForm input = InputForm::floats;
+  std::int64_t block_elements = 0;
+  std::int64_t panel_block_bytes = 0;  // of 16 rows in one block
+  PackKernel pack = nullptr;
+  UnpackRowKernel unpack_row = nullptr;
+  PackedLinearKernel linear = nullptr;
+};
+
+// Rounds one row of `count` (a multiple of 32) elements to a quantised InputForm; see packed_layout.h.
+using QuantizeInputKernel = void (*)(const float* x, std::byte* target, std::int64_t count);
 
 // Widens `count` elements (whole blocks) to float32. The element by element value is exact: every ISA gives
 // the same bits as kernels/ref.
@@ -108,16 +157,15 @@ using ReadKernel = std::uint64_t (*)(const std::byte* data, std::size_t bytes);
 // of them (over vector lanes too), so that none can be left out.
 using MultiplyAddKernel = float (*)(std::int64_t rounds);
 
-// Place for what is to come: weights repacked at load (tiles for AMX, interleaved rows) get their own
-// DType-indexed arrays here, `pack` and `linear_packed`, beside `linear`; ops/linear then asks for the packed
-// form first.
 // Plain arrays, because per-ISA translation units write to them and must not instantiate library templates.
 struct KernelTable {
   Isa isa = Isa::scalar;
-  LinearKernel linear[kDTypeCount] = {};          // by weight dtype; null where there is none
-  DequantizeKernel dequantize[kDTypeCount] = {};  // by dtype; null for integers
-  NarrowKernel narrow[kDTypeCount] = {};          // by target dtype: f32, f16, bf16
-  QuantizeKernel quantize[kDTypeCount] = {};      // by target dtype; null where there is none
+  LinearKernel linear[kDTypeCount] = {};                     // by weight dtype; null where there is none
+  PackedKernels packed[kDTypeCount] = {};                    // by weight dtype
+  QuantizeInputKernel quantize_input[kInputFormCount] = {};  // by form; null for floats
+  DequantizeKernel dequantize[kDTypeCount] = {};             // by dtype; null for integers
+  NarrowKernel narrow[kDTypeCount] = {};                     // by target dtype: f32, f16, bf16
+  QuantizeKernel quantize[kDTypeCount] = {};                 // by target dtype; null where there is none
   ActivationKernel activate[kActivationCount] = {};
   GatedActivationKernel gated_activation[kActivationCount] = {};
   RmsNormKernel rms_norm = nullptr;

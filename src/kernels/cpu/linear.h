@@ -12,7 +12,7 @@
 namespace tessera::kernels::TESSERA_ISA {
 
 // Weight rows widened together. 16 rows of 576 floats take 36 KiB and stay in L2 for any sensible width.
-inline constexpr std::int64_t kPanelRows = 16;
+inline constexpr std::int64_t kWidenedRows = 16;
 
 TESSERA_INLINE constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 TESSERA_INLINE std::int64_t padded(std::int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
@@ -227,9 +227,9 @@ void linear(const LinearArguments& arguments) {
   const std::int64_t count = arguments.in_features;
   const std::int64_t bytes = count / Type::kElements * Type::kBytes;
   const std::int64_t stride = padded(count);
-  float* panel = thread_scratch(kPanelRows * stride);
-  for (std::int64_t row = arguments.row_begin; row < arguments.row_end; row += kPanelRows) {
-    const std::int64_t rows = smaller(kPanelRows, arguments.row_end - row);
+  float* panel = thread_scratch(kWidenedRows * stride);
+  for (std::int64_t row = arguments.row_begin; row < arguments.row_end; row += kWidenedRows) {
+    const std::int64_t rows = smaller(kWidenedRows, arguments.row_end - row);
     for (std::int64_t r = 0; r < rows; ++r) {
       float* target = panel + r * stride;
       decode_row<Type>(arguments.weight + (row + r) * bytes, count,

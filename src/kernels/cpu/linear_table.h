@@ -18,8 +18,8 @@ static void linear_f32(const LinearArguments& arguments) {
   const std::int64_t stride = arguments.in_features;
   if (stride % kLanes != 0) return linear<PlainF32>(arguments);
   const auto* weights = reinterpret_cast<const float*>(arguments.weight);
-  for (std::int64_t row = arguments.row_begin; row < arguments.row_end; row += kPanelRows) {
-    dot_panel(weights + row * stride, stride, smaller(kPanelRows, arguments.row_end - row), arguments, row);
+  for (std::int64_t row = arguments.row_begin; row < arguments.row_end; row += kWidenedRows) {
+    dot_panel(weights + row * stride, stride, smaller(kWidenedRows, arguments.row_end - row), arguments, row);
   }
 }
 

@@ -39,6 +39,7 @@ KernelTable make_table() {
   KernelTable table;
   table.isa = Isa::scalar;
   fill_linear(table);
+  fill_packed(table);
   fill_quantize(table);
   fill_activations(table);
   fill_key_values(table);

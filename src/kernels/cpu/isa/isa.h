@@ -13,6 +13,7 @@ void fill_attention(KernelTable& table);
 
 namespace avx512 {
 void fill_linear(KernelTable& table);
+void fill_packed(KernelTable& table);
 void fill_k_quants(KernelTable& table);
 void fill_elementwise(KernelTable& table);
 void fill_attention(KernelTable& table);

@@ -1,0 +1,226 @@
+// y = x Wᵀ + b on packed weights and quantised inputs for one ISA; kernel_table.h says what is computed in
+// which order, packed_layout.h where everything lies. Included after the ISA's integer header.
+//
+// A tile is kVectors x kLanes rows times kTokens tokens. Its integer sums live for one block, its float sums
+// for the whole row of weights. The order of a tile's float operations does not depend on its shape, so a
+// token gets the same bits alone and in company.
+#pragma once
+#include "kernels/cpu/packed_types.h"
+#include "kernels/cpu/unroll.h"
+#include "kernels/kernel_table.h"
+
+namespace tessera::kernels::TESSERA_ISA {
+
+TESSERA_INLINE constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+TESSERA_INLINE Float broadcast_float(const std::byte* p) {
+  float value = 0;
+  __builtin_memcpy(&value, p, sizeof(value));
+  return broadcast(value);
+}
+
+// Adds block `b` of 32 columns to sums[v][t].
+template <typename Type, int kVectors, int kTokens>
+TESSERA_INLINE void add_block(const std::byte* const (&blocks)[kVectors], std::int64_t lane,
+                              const std::byte* input, std::int64_t input_stride, const InputLayout& layout,
+                              std::int64_t columns, std::int64_t b, Float (&sums)[kVectors][kTokens]) {
+  using Inputs = typename Type::Inputs;
+  // A small tile has too few sums to hide the latency of adding to them, so it keeps several of each: one for
+  // every kChains-th group. Integers may be added in any order.
+  constexpr int kChains = kVectors * kTokens >= 8 ? 1 : kVectors * kTokens >= 4 ? 2 : 4;
+  typename Inputs::Sum products[kVectors][kTokens][kChains];
+  TESSERA_UNROLL
+  for (int t = 0; t < kTokens; ++t) {
+    Int initial = broadcast_int(0);
+    if constexpr (Type::kShift >= 0) {
+      initial = shift_left(broadcast_word(input + t * input_stride + layout.sums + 4 * b), Type::kShift);
+    }
+    TESSERA_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      products[v][t][0] = Inputs::start(initial);
+      TESSERA_UNROLL
+      for (int c = 1; c < kChains; ++c) products[v][t][c] = Inputs::start(broadcast_int(0));
+    }
+  }
+  TESSERA_UNROLL
+  for (int g = 0; g < 4; ++g) {
+    Int low[kVectors];
+    Int high[kVectors];
+    TESSERA_UNROLL
+    for (int v = 0; v < kVectors; ++v) Type::pair(blocks[v], g, lane, low[v], high[v]);
+    TESSERA_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      const std::byte* values = input + t * input_stride;
+      const auto first = Inputs::load(values, 32 * b + 4 * g, columns);
+      TESSERA_UNROLL
+      for (int v = 0; v < kVectors; ++v) Inputs::add(products[v][t][2 * g % kChains], low[v], first);
+      const auto second = Inputs::load(values, 32 * b + 16 + 4 * g, columns);
+      TESSERA_UNROLL
+      for (int v = 0; v < kVectors; ++v) Inputs::add(products[v][t][(2 * g + 1) % kChains], high[v], second);
+    }
+  }
+  TESSERA_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    const Float scale = Type::scale(blocks[v], lane);
+    TESSERA_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      const Float both = multiply(scale, broadcast_float(input + t * input_stride + layout.scales + 4 * b));
+      Int product = Inputs::finish(products[v][t][0]);
+      TESSERA_UNROLL
+      for (int c = 1; c < kChains; ++c) product = add_int(product, Inputs::finish(products[v][t][c]));
+      sums[v][t] = multiply_add(to_float(product), both, sums[v][t]);
+    }
+    if constexpr (Type::kHasMinimum) {
+      const Float minimum = Type::minimum(blocks[v], lane);
+      TESSERA_UNROLL
+      for (int t = 0; t < kTokens; ++t) {
+        const Float scaled = broadcast_float(input + t * input_stride + layout.scaled_sums + 4 * b);
+        sums[v][t] = multiply_add(minimum, scaled, sums[v][t]);
+      }
+    }
+  }
+}
+
+// kLanes outputs of one token, those of them that are asked for.
+TESSERA_INLINE void store_outputs(const PackedLinearArguments& arguments, std::int64_t token,
+                                  std::int64_t row, Float sums) {
+  const std::int64_t column = row - arguments.first_row;
+  float* output = arguments.output + token * arguments.output_stride;
+  if (row >= arguments.row_begin && row + kLanes <= arguments.row_end) {
+    if (arguments.bias != nullptr) sums = add(sums, load(arguments.bias + column));
+    store(output + column, sums);
+    return;
+  }
+  alignas(64) float values[kLanes];
+  store(values, sums);
+  for (std::int64_t i = 0; i < kLanes; ++i) {
+    if (row + i < arguments.row_begin || row + i >= arguments.row_end) continue;
+    output[column + i] = arguments.bias != nullptr ? values[i] + arguments.bias[column + i] : values[i];
+  }
+}
+
+// The rows there is memory for: whole panels.
+TESSERA_INLINE std::int64_t padded_rows(const PackedLinearArguments& arguments) {
+  return (arguments.row_end + kPanelRows - 1) / kPanelRows * kPanelRows;
+}
+
+// kTokens tokens from `token` on, on kVectors x kLanes rows from `row` on (a multiple of kLanes).
+template <typename Type, int kVectors, int kTokens>
+void packed_tile(const PackedLinearArguments& arguments, std::int64_t row, std::int64_t token) {
+  constexpr InputForm kForm = Type::Inputs::kWide ? InputForm::words_by_32 : InputForm::bytes_by_32;
+  const std::int64_t columns = arguments.in_features;
+  const InputLayout layout(kForm, columns);
+  const std::int64_t panel_bytes = columns / Type::kElements * Type::kPanelBytes;
+  const std::int64_t lane = row % kPanelRows;
+  const std::byte* blocks[kVectors];
+  TESSERA_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    blocks[v] = arguments.weight + (row / kPanelRows + v * kLanes / kPanelRows) * panel_bytes;
+  }
+  const std::byte* input = arguments.input + token * arguments.input_stride;
+  Float sums[kVectors][kTokens];
+  TESSERA_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    TESSERA_UNROLL
+    for (int t = 0; t < kTokens; ++t) sums[v][t] = zero();
+  }
+  for (std::int64_t b = 0; b < columns / kInputBlock; ++b) {
+    add_block<Type>(blocks, lane, input, arguments.input_stride, layout, columns, b, sums);
+    TESSERA_UNROLL
+    for (int v = 0; v < kVectors; ++v) blocks[v] += Type::kPanelBytes;
+  }
+  TESSERA_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    TESSERA_UNROLL
+    for (int t = 0; t < kTokens; ++t) store_outputs(arguments, token + t, row + v * kLanes, sums[v][t]);
+  }
+}
+
+// Up to kFewTokens tokens are one tile over one vector of rows: the weights are read once, in the order they
+// lie in, which is what memory is fastest at. More tokens go over kWideVectors at a time, so that an input
+// that was broadcast serves several rows.
+inline constexpr int kFewTokens = 8;
+
+// Calls tile<kVectors, n> for n = `tokens` <= kMost.
+template <typename Type, int kVectors, int kMost>
+TESSERA_INLINE void packed_strip(const PackedLinearArguments& arguments, std::int64_t row, std::int64_t token,
+                                 std::int64_t tokens) {
+  if constexpr (kMost > 1) {
+    if (tokens < kMost) return packed_strip<Type, kVectors, kMost - 1>(arguments, row, token, tokens);
+  }
+  packed_tile<Type, kVectors, kMost>(arguments, row, token);
+}
+
+// Tokens [begin, end) on kVectors x kLanes rows.
+template <typename Type, int kVectors, int kMost>
+TESSERA_INLINE void packed_strips(const PackedLinearArguments& arguments, std::int64_t row,
+                                  std::int64_t begin, std::int64_t end) {
+  for (std::int64_t token = begin; token < end; token += kMost) {
+    packed_strip<Type, kVectors, kMost>(arguments, row, token, least(kMost, end - token));
+  }
+}
+
+// Inputs of so many bytes are kept in the second-level cache while all rows pass by.
+inline constexpr std::int64_t kInputBytes = 384 * 1024;
+
+template <typename Type>
+void packed_linear(const PackedLinearArguments& arguments) {
+  const std::int64_t first = arguments.row_begin / kLanes * kLanes;
+  if (arguments.tokens <= kFewTokens) {
+    for (std::int64_t row = first; row < arguments.row_end; row += kLanes) {
+      packed_strip<Type, 1, kFewTokens>(arguments, row, 0, arguments.tokens);
+    }
+    return;
+  }
+  const std::int64_t fitting = kInputBytes / arguments.input_stride / Type::kTileTokens * Type::kTileTokens;
+  const std::int64_t step = fitting > 8 * Type::kTileTokens ? fitting : 8 * Type::kTileTokens;
+  for (std::int64_t token = 0; token < arguments.tokens; token += step) {
+    const std::int64_t end = least(arguments.tokens, token + step);
+    std::int64_t row = first;
+    for (; row + Type::kTileVectors * kLanes <= padded_rows(arguments); row += Type::kTileVectors * kLanes) {
+      packed_strips<Type, Type::kTileVectors, Type::kTileTokens>(arguments, row, token, end);
+    }
+    for (; row < arguments.row_end; row += kLanes) {
+      packed_strips<Type, 1, kFewTokens>(arguments, row, token, end);
+    }
+  }
+}
+
+// One row of inputs; kernels/ref/packed_linear.cpp says how.
+template <InputForm kForm>
+void quantize_input(const float* x, std::byte* target, std::int64_t count) {
+  constexpr bool kWide = InputLayout::is_wide(kForm);
+  constexpr std::int64_t kGroup = InputLayout::group(kForm);
+  constexpr auto kLimit = static_cast<float>(kWide ? kWordLimit : kByteLimit);
+  constexpr int kVectors = static_cast<int>(kInputBlock / kLanes);
+  const InputLayout layout(kForm, count);
+  for (std::int64_t block = 0; block < count / kInputBlock; ++block) {
+    Float values[kVectors];
+    TESSERA_UNROLL
+    for (int v = 0; v < kVectors; ++v) values[v] = load(x + block * kInputBlock + v * kLanes);
+    const float largest = largest_magnitude(values);
+    const bool vanishes = largest < kSmallestInput;
+    const float scale = vanishes ? 0.0F : largest / kLimit;
+    const Float inverse = broadcast(vanishes ? 0.0F : kLimit / largest);
+    __builtin_memcpy(target + layout.scales + 4 * block, &scale, sizeof(scale));
+    Int integers[kVectors];
+    TESSERA_UNROLL
+    for (int v = 0; v < kVectors; ++v) integers[v] = round_to_int(multiply(values[v], inverse));
+    store_integers<kWide>(target, block * kInputBlock, count, integers);
+    TESSERA_UNROLL
+    for (std::int64_t first = 0; first < kInputBlock; first += kGroup) {
+      Int group = integers[first / kLanes];
+      TESSERA_UNROLL
+      for (std::int64_t i = kLanes; i < kGroup; i += kLanes)
+        group = add_int(group, integers[(first + i) / kLanes]);
+      const std::int32_t sum = sum_ints(group);
+      const std::int32_t negated = -sum;
+      const float scaled_sum = scale * static_cast<float>(sum);
+      const std::int64_t index = (block * kInputBlock + first) / kGroup;
+      __builtin_memcpy(target + layout.sums + 4 * index, &negated, sizeof(negated));
+      __builtin_memcpy(target + layout.scaled_sums + 4 * index, &scaled_sum, sizeof(scaled_sum));
+    }
+  }
+}
+
+}  // namespace tessera::kernels::TESSERA_ISA

@@ -1,0 +1,57 @@
+// How packed weights and quantised inputs lie in memory: the contract between kernels/ref, which makes and
+// specifies them, and the kernels that stream them.
+//
+// Packed weights. 16 rows make a panel, the last one filled up with rows of zero bytes; panels follow each
+// other, and within a panel blocks of columns do. What 16 rows say in a block lies side by side: first their
+// scales (16 f16), then their minima where the type has them, then their integers in groups of 4 columns: 64
+// bytes = [16 rows][4 columns], which is one AVX-512 register, and one instruction (vpdpbusd) turns four
+// columns of sixteen rows into sixteen sums. Where two integers share a byte they are those that share one
+// in the stored block, columns k and k + 16; a fifth bit is one bit of a 64-bit mask a group of 64 integers.
+// No byte is lost or rounded: unpacking gives the stored rows back.
+//
+// Quantised inputs. A row of K = 32 B elements is rounded once a call: in each block of 32 the element of the
+// largest magnitude becomes 127 (bytes) or 16256 = 127 * 128 (words) and the others follow,
+//   x[k] = scale[b] q[k],   q[k] = round(x[k] / scale[b]) to nearest even.
+// The row holds the integers (bytes: K int8; words: K int16, or 2 K int8 where the instruction set likes the
+// halves q = 128 high + low apart), B scales, then for each `group` of elements the sum of their integers,
+// negated, and the same sum times the scale as float32.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace tessera::kernels {
+
+inline constexpr std::int64_t kPanelRows = 16;
+inline constexpr std::int64_t kInputBlock = 32;
+inline constexpr std::int64_t kByteLimit = 127;
+inline constexpr std::int64_t kWordLimit = 127 * 128;
+// Blocks below this are rounded to zero: the reciprocal of their scale would not be finite.
+inline constexpr float kSmallestInput = 0x1p-100F;
+
+// What a packed kernel wants to be given: the floats themselves, or one of the quantised forms above.
+enum class InputForm : std::uint8_t { floats, bytes_by_32, bytes_by_16, words_by_32, words_by_16 };
+inline constexpr std::size_t kInputFormCount = 5;
+
+// Where the parts of a quantised row begin, in bytes. (Macros and always-inline members only: units of
+// several instruction sets include this.)
+struct InputLayout {
+  std::int64_t scales;       // f32 [K / 32]
+  std::int64_t sums;         // i32 [K / group], negated
+  std::int64_t scaled_sums;  // f32 [K / group], not negated
+  std::int64_t bytes;        // of the row, a multiple of 64
+
+  __attribute__((always_inline)) InputLayout(InputForm form, std::int64_t columns)
+      : scales((columns * (is_wide(form) ? 2 : 1) + 63) / 64 * 64),
+        sums(scales + columns / kInputBlock * 4),
+        scaled_sums(sums + columns / group(form) * 4),
+        bytes((scaled_sums + columns / group(form) * 4 + 63) / 64 * 64) {}
+
+  __attribute__((always_inline)) static constexpr bool is_wide(InputForm form) {
+    return form == InputForm::words_by_32 || form == InputForm::words_by_16;
+  }
+  __attribute__((always_inline)) static constexpr std::int64_t group(InputForm form) {
+    return form == InputForm::bytes_by_16 || form == InputForm::words_by_16 ? 16 : 32;
+  }
+};
+
+}  // namespace tessera::kernels
