@@ -91,6 +91,14 @@ void MappedFile::will_need(std::size_t offset, std::size_t length) const {
   ::madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin, MADV_WILLNEED);
 }
 
+void MappedFile::forget(std::size_t offset, std::size_t length) const {
+  if (!mapped_ || offset >= bytes_.size()) return;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t begin = (offset + page - 1) / page * page;
+  const std::size_t end = (offset + std::min(length, bytes_.size() - offset)) / page * page;
+  if (begin < end) ::madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin, MADV_DONTNEED);
+}
+
 std::string read_file(const std::string& path, std::size_t limit) {
   const auto file = MappedFile::open(path);
   if (file->bytes().size() > limit) {

@@ -28,6 +28,8 @@ class MappedFile {
   void check_not_shrunk() const;
   // Tells the kernel that this range will be read soon.
   void will_need(std::size_t offset, std::size_t length) const;
+  // Lets this process forget the pages that lie wholly in this range; reading them again fetches them again.
+  void forget(std::size_t offset, std::size_t length) const;
 
  private:
   MappedFile() = default;

@@ -89,7 +89,9 @@ LoadedModel load_model(const std::string& path, const ProgressSink& progress,
   report(false);
   // The tokenizer's tables and the model's checks take about equally long, and know nothing of each other.
   auto tokenizer = std::async(std::launch::async, [&files = loaded.files] { return open_tokenizer(files); });
-  loaded.model = models::create_model(*loaded.files.weights, options);
+  models::ModelOptions running = options;
+  running.weight_form = models::WeightForm::packed;
+  loaded.model = models::create_model(*loaded.files.weights, running);
   loaded.tokenizer = tokenizer.get();
   if (loaded.files.chat_template) {
     loaded.chat_template =

@@ -41,6 +41,7 @@ struct LoadedModel {
 // Opens `path` (GGUF file or Hugging Face folder). Reports one Progress of stage "load" per step. Error io,
 // bad_input, unsupported: as the rooms below say; bad_input too when vocabulary and model disagree on their
 // size.
+// Matrices are packed for the kernels while they are loaded, whatever `options` says about their form.
 // With `quantize`, matrices are rounded by that recipe while they are loaded (engine/quantized_weights.h).
 LoadedModel load_model(const std::string& path, const ProgressSink& progress = {},
                        const models::ModelOptions& options = {},

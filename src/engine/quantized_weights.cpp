@@ -43,11 +43,14 @@ class QuantizedWeights : public WeightSource {
 
   Tensor load(std::string_view name) const override {
     const TensorInfo* info = find(name);
-    Tensor stored = source_->load(name);
+    const Tensor stored = source_->load(name);
     if (info == nullptr || info->dtype == stored.dtype()) return stored;
-    return ops::quantize(stored, info->dtype,
-                         fmt::format("{}: tensor '{}'", info->file, printable(info->name)));
+    Tensor made =
+        ops::quantize(stored, info->dtype, fmt::format("{}: tensor '{}'", info->file, printable(info->name)));
+    source_->done_with(stored);
+    return made;
   }
+  void done_with(const Tensor& tensor) const override { source_->done_with(tensor); }
 
  private:
   std::shared_ptr<const WeightSource> source_;

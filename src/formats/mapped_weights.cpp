@@ -105,6 +105,12 @@ Tensor MappedWeights::load(std::string_view name) const {
   return Tensor::view(storages_[file], info->offset, info->shape, info->dtype);
 }
 
+void MappedWeights::done_with(const Tensor& tensor) const {
+  for (std::size_t file = 0; file < files_.size(); ++file) {
+    if (storages_[file] == tensor.storage()) files_[file]->forget(tensor.byte_offset(), tensor.bytes());
+  }
+}
+
 void sort_and_check_overlap(std::vector<FoundTensor>& tensors) {
   std::ranges::sort(tensors, [](const FoundTensor& a, const FoundTensor& b) {
     return std::tuple(a.file_index, a.info.offset, a.info.bytes) <

@@ -46,6 +46,7 @@ class MappedWeights : public WeightSource {
   // (safetensors allows that), which is copied. Error io when the file has been made shorter since it was
   // opened.
   Tensor load(std::string_view name) const override;
+  void done_with(const Tensor& tensor) const override;
 
  private:
   void index_names();

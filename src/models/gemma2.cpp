@@ -18,7 +18,7 @@ double query_scalar(const ConfigReader& config, const DecoderDimensions& d) {
 
 std::unique_ptr<Model> create_gemma2(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, gemma_naming());
+  WeightLoader weights(source, gemma_naming(), options.weight_form);
   const DecoderDimensions d = read_dimensions(config, weights, 8192, 256);
   GemmaChoice choice;
   choice.architecture = "gemma2";

@@ -32,7 +32,7 @@ std::vector<bool> sliding_layers(const ConfigReader& config, std::int64_t num_hi
 
 std::unique_ptr<Model> create_gemma3(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, gemma_naming());
+  WeightLoader weights(source, gemma_naming(), options.weight_form);
   const DecoderDimensions d = read_dimensions(config, weights, 131072, 256);
   GemmaChoice choice;
   choice.architecture = "gemma3";

@@ -17,7 +17,7 @@ namespace {
 
 class Gpt2 final : public Model {
  public:
-  explicit Gpt2(const WeightSource& source);
+  Gpt2(const WeightSource& source, const ModelOptions& options);
 
   const ModelConfig& config() const override { return config_; }
   Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override;
@@ -71,8 +71,8 @@ Naming naming_of(const std::string& prefix) {
 nn::Linear load_conv1d(WeightLoader& weights, std::int64_t layer, std::string_view module, std::int64_t out,
                        std::int64_t in) {
   if (weights.is_gguf()) return weights.linear(layer, module, out, in, Bias::required);
-  Tensor weight = transposed(weights.matrix(weights.layer_name(layer, module, "weight"), in, out));
-  return nn::Linear(std::move(weight), weights.vector(weights.layer_name(layer, module, "bias"), out));
+  const Tensor weight = transposed(weights.matrix(weights.layer_name(layer, module, "weight"), in, out));
+  return nn::Linear(weights.prepare(weight), weights.vector(weights.layer_name(layer, module, "bias"), out));
 }
 
 void Gpt2::read_dimensions(const ConfigReader& config, const WeightLoader& weights,
@@ -95,10 +95,10 @@ void Gpt2::read_dimensions(const ConfigReader& config, const WeightLoader& weigh
   }
 }
 
-Gpt2::Gpt2(const WeightSource& source) {
+Gpt2::Gpt2(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
   const std::string prefix = prefix_of(source);
-  WeightLoader weights(source, naming_of(prefix));
+  WeightLoader weights(source, naming_of(prefix), options.weight_form);
   read_dimensions(config, weights, prefix);
   config.forbid_true("add_cross_attention");
   const std::int64_t hidden = config_.hidden_size;
@@ -150,8 +150,8 @@ Tensor Gpt2::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention
   return ln_f_(x);  // [T, C]
 }
 
-std::unique_ptr<Model> create_gpt2(const WeightSource& source, const ModelOptions& /*options*/) {
-  return std::make_unique<Gpt2>(source);
+std::unique_ptr<Model> create_gpt2(const WeightSource& source, const ModelOptions& options) {
+  return std::make_unique<Gpt2>(source, options);
 }
 
 }  // namespace

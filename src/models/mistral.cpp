@@ -9,7 +9,7 @@ namespace {
 
 std::unique_ptr<Model> create_mistral(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, {});
+  WeightLoader weights(source, {}, options.weight_form);
   const DecoderDimensions d = read_dimensions(config, weights, 131072);
   const ops::Activation activation = config.activation("hidden_act", "silu");
   config.forbid_true("attention_bias");

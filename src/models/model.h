@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/weight_form.h"
 #include "nn/attention/attention_mechanism.h"
 #include "tensor/ragged_batch.h"
 #include "tensor/tensor.h"
@@ -55,6 +56,7 @@ struct ModelOptions {
   // longrope (Phi-3) looks at it: its frequencies differ for short and long contexts, and mixing them within
   // one sequence spoils it. config().max_position_embeddings says what the chosen ones can serve.
   std::int64_t context_size = 0;
+  WeightForm weight_form = WeightForm::stored;
 };
 
 // Makes the model that source.architecture() names; the model keeps what it needs of `source`'s memory alive.

@@ -26,7 +26,7 @@ nn::SelfAttention load_fused_attention(WeightLoader& weights, std::int64_t layer
 
 std::unique_ptr<Model> create_phi3(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, {});
+  WeightLoader weights(source, {}, options.weight_form);
   const DecoderDimensions d = read_dimensions(config, weights, 4096);
   const ops::Activation activation = config.activation("hidden_act", "silu");
   config.forbid_true("attention_bias");

@@ -26,7 +26,7 @@ namespace {
 
 class PlainTransformer final : public Model {
  public:
-  explicit PlainTransformer(const WeightSource& source);
+  PlainTransformer(const WeightSource& source, const ModelOptions& options);
 
   const ModelConfig& config() const override { return config_; }
   Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override;
@@ -68,9 +68,9 @@ void PlainTransformer::read_dimensions(const ConfigReader& config) {
     config.wrong("hidden_size", "an even number (sine and cosine)", "an odd one");
 }
 
-PlainTransformer::PlainTransformer(const WeightSource& source) {
+PlainTransformer::PlainTransformer(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, {});
+  WeightLoader weights(source, {}, options.weight_form);
   read_dimensions(config);
   const ops::Activation activation = config.activation("hidden_act", "relu");
   const double epsilon = config.positive_or("layer_norm_eps", 1e-5);
@@ -122,8 +122,8 @@ Tensor PlainTransformer::forward(const RaggedBatch& batch, nn::AttentionMechanis
   return x;  // [T, C]
 }
 
-std::unique_ptr<Model> create_plain_transformer(const WeightSource& source, const ModelOptions& /*options*/) {
-  return std::make_unique<PlainTransformer>(source);
+std::unique_ptr<Model> create_plain_transformer(const WeightSource& source, const ModelOptions& options) {
+  return std::make_unique<PlainTransformer>(source, options);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace {
 
 std::unique_ptr<Model> create_qwen2(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, {});
+  WeightLoader weights(source, {}, options.weight_form);
   const DecoderDimensions d = read_dimensions(config, weights, 32768);
   const ops::Activation activation = config.activation("hidden_act", "silu");
   const std::int64_t window =

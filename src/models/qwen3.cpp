@@ -9,7 +9,7 @@ namespace {
 
 std::unique_ptr<Model> create_qwen3(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, {});
+  WeightLoader weights(source, {}, options.weight_form);
   const DecoderDimensions d = read_dimensions(config, weights, 32768, 128);
   const ops::Activation activation = config.activation("hidden_act", "silu");
   const Bias attention_bias = config.boolean_or("attention_bias", false) ? Bias::required : Bias::gguf_only;

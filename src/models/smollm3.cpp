@@ -30,7 +30,7 @@ std::vector<bool> rotated_layers(const ConfigReader& config, std::int64_t num_hi
 
 std::unique_ptr<Model> create_smollm3(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, {});
+  WeightLoader weights(source, {}, options.weight_form);
   const DecoderDimensions d = read_dimensions(config, weights, 32768);
   const ops::Activation activation = config.activation("hidden_act", "silu");
   const Bias attention_bias = config.boolean_or("attention_bias", false) ? Bias::required : Bias::gguf_only;

@@ -78,8 +78,8 @@ std::optional<std::string> gguf_tensor_name(std::string_view hugging_face, const
   return fmt::format("{}{}.{}", prefix, gguf, hugging_face.substr(dot + 1));
 }
 
-WeightLoader::WeightLoader(const WeightSource& source, Naming naming)
-    : source_(source), naming_(std::move(naming)) {}
+WeightLoader::WeightLoader(const WeightSource& source, Naming naming, WeightForm form)
+    : source_(source), naming_(std::move(naming)), form_(form) {}
 
 std::string_view WeightLoader::gguf_module(std::string_view module) const {
   const std::string_view found = find_gguf_module(module, naming_);
@@ -129,6 +129,13 @@ Tensor WeightLoader::matrix(const std::string& name, std::int64_t rows, std::int
   return tensor;
 }
 
+ops::WeightMatrix WeightLoader::prepare(const Tensor& stored) {
+  if (form_ == WeightForm::stored || !ops::WeightMatrix::can_pack(stored)) return stored;
+  ops::WeightMatrix packed = ops::WeightMatrix::packed(stored, packed_memory_);
+  source_.done_with(stored);
+  return packed;
+}
+
 Tensor WeightLoader::vector(const std::string& name, std::int64_t size) {
   const Tensor tensor = take(name, {size});
   if (!is_plain_float(tensor.dtype())) {
@@ -147,7 +154,7 @@ Tensor WeightLoader::bias_of(std::int64_t layer, std::string_view module, std::i
 
 nn::Linear WeightLoader::linear(std::int64_t layer, std::string_view module, std::int64_t out,
                                 std::int64_t in, Bias bias) {
-  Tensor weight = matrix(module_name(layer, module, "weight"), out, in);
+  ops::WeightMatrix weight = prepare(matrix(module_name(layer, module, "weight"), out, in));
   return nn::Linear(std::move(weight), bias_of(layer, module, out, bias));
 }
 
@@ -162,14 +169,15 @@ nn::LayerNorm WeightLoader::layer_norm(std::int64_t layer, std::string_view modu
   return {std::move(weight), vector(module_name(layer, module, "bias"), size), static_cast<float>(epsilon)};
 }
 
-nn::Linear WeightLoader::output_head(const nn::Embedding& embedding, bool tied, std::int64_t vocab_size,
+nn::Linear WeightLoader::output_head(nn::Embedding& embedding, bool tied, std::int64_t vocab_size,
                                      std::int64_t hidden_size) {
   const std::string file_name = name("lm_head", "weight");
   if (is_gguf() ? !contains(file_name) : tied) {
     mark_used(file_name);
+    embedding = nn::Embedding(prepare(embedding.weight().stored()));
     return nn::Linear(embedding.weight());
   }
-  return nn::Linear(matrix(file_name, vocab_size, hidden_size));
+  return nn::Linear(prepare(matrix(file_name, vocab_size, hidden_size)));
 }
 
 void WeightLoader::mark_used(const std::string& name) { used_.insert(name); }

@@ -10,9 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "models/weight_form.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
+#include "ops/weight_matrix.h"
 #include "tensor/weight_source.h"
 
 namespace tessera::models {
@@ -41,8 +43,8 @@ enum class Bias { none, required, gguf_only };
 
 class WeightLoader {
  public:
-  // `source` must outlive the loader.
-  WeightLoader(const WeightSource& source, Naming naming);
+  // `source` must outlive the loader. `form` is that of the matrices that modules are made with.
+  WeightLoader(const WeightSource& source, Naming naming, WeightForm form = WeightForm::stored);
 
   bool is_gguf() const { return source_.naming() == NamingScheme::gguf; }
   const WeightSource& source() const { return source_; }
@@ -58,6 +60,9 @@ class WeightLoader {
 
   // [rows, columns] as stored, mapped; any floating or quantised dtype. Error unsupported for another dtype.
   Tensor matrix(const std::string& name, std::int64_t rows, std::int64_t columns);
+  // `stored` in the form the loader was made for: itself, or packed where the kernels have a form for it;
+  // then the source may forget the pages it came from.
+  ops::WeightMatrix prepare(const Tensor& stored);
   // [size] as float32: a window of the file when it is F32, else a widened copy (a vector weighs nothing).
   Tensor vector(const std::string& name, std::int64_t size);
 
@@ -68,8 +73,9 @@ class WeightLoader {
                        bool add_one = false);
   nn::LayerNorm layer_norm(std::int64_t layer, std::string_view module, std::int64_t size, double epsilon);
 
-  // lm_head.weight [V, C]: the embedding itself when `tied`, or when GGUF has no output.weight of its own.
-  nn::Linear output_head(const nn::Embedding& embedding, bool tied, std::int64_t vocab_size,
+  // lm_head.weight [V, C]: the embedding's when `tied`, or when GGUF has no output.weight of its own; then
+  // the embedding's matrix is prepared, and both share it.
+  nn::Linear output_head(nn::Embedding& embedding, bool tied, std::int64_t vocab_size,
                          std::int64_t hidden_size);
 
   // Marks tensors as seen that were read elsewhere (rope factors).
@@ -89,6 +95,8 @@ class WeightLoader {
 
   const WeightSource& source_;
   Naming naming_;
+  WeightForm form_;
+  ops::PackedMemory packed_memory_;
   std::set<std::string, std::less<>> used_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;

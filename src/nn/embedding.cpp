@@ -8,10 +8,8 @@
 
 namespace tessera::nn {
 
-Embedding::Embedding(Tensor weight) : weight_(std::move(weight)) {
-  if (!weight_.defined() || weight_.rank() != 2) {
-    fail(ErrorKind::internal, "Embedding: expected a weight [V, C], found {}", weight_.shape().to_string());
-  }
+Embedding::Embedding(ops::WeightMatrix weight) : weight_(std::move(weight)) {
+  if (!weight_.defined()) fail(ErrorKind::internal, "Embedding: expected a weight [V, C], found none");
 }
 
 Tensor Embedding::operator()(std::span<const std::int32_t> ids) const { return ops::embedding(ids, weight_); }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "ops/weight_matrix.h"
 #include "tensor/tensor.h"
 
 namespace tessera::nn {
@@ -11,15 +12,15 @@ class Embedding {
  public:
   Embedding() = default;
   // weight [V, C].
-  explicit Embedding(Tensor weight);
+  explicit Embedding(ops::WeightMatrix weight);
 
   // ids [T] → [T, C] f32. Error bad_input naming an id outside [0, V).
   Tensor operator()(std::span<const std::int32_t> ids) const;
 
-  const Tensor& weight() const { return weight_; }
+  const ops::WeightMatrix& weight() const { return weight_; }
 
  private:
-  Tensor weight_;
+  ops::WeightMatrix weight_;
 };
 
 // The fixed position encoding of Vaswani et al. 2017, section 3.5, for positions [T] → [T, hidden_size] f32:

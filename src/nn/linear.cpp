@@ -7,12 +7,10 @@
 
 namespace tessera::nn {
 
-Linear::Linear(Tensor weight, Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {
-  if (!weight_.defined() || weight_.rank() != 2) {
-    fail(ErrorKind::internal, "Linear: expected a weight [out, in], found {}", weight_.shape().to_string());
-  }
-  if (bias_.defined() && (bias_.dtype() != DType::f32 || !(bias_.shape() == Shape{weight_.dim(0)}))) {
-    fail(ErrorKind::internal, "Linear: expected an F32 bias [{}], found {} {}", weight_.dim(0),
+Linear::Linear(ops::WeightMatrix weight, Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {
+  if (!weight_.defined()) fail(ErrorKind::internal, "Linear: expected a weight [out, in], found none");
+  if (bias_.defined() && (bias_.dtype() != DType::f32 || !(bias_.shape() == Shape{weight_.rows()}))) {
+    fail(ErrorKind::internal, "Linear: expected an F32 bias [{}], found {} {}", weight_.rows(),
          name(bias_.dtype()), bias_.shape().to_string());
   }
 }
@@ -20,7 +18,7 @@ Linear::Linear(Tensor weight, Tensor bias) : weight_(std::move(weight)), bias_(s
 Tensor Linear::operator()(const Tensor& x) const { return ops::linear(x, weight_, bias_); }
 
 Linear Linear::outputs(std::int64_t begin, std::int64_t end) const {
-  return Linear(weight_.rows(begin, end), bias_.defined() ? bias_.rows(begin, end) : Tensor{});
+  return Linear(weight_.slice(begin, end), bias_.defined() ? bias_.rows(begin, end) : Tensor{});
 }
 
 std::vector<Tensor> project_together(const Tensor& x,

@@ -1,5 +1,5 @@
-// The one linear layer of Tessera: y = x Wᵀ + b, for a weight of whatever dtype the file stores; ops picks
-// the kernel. Nothing is widened or copied: the weight is usually a window of the mapped file.
+// The one linear layer of Tessera: y = x Wᵀ + b, for a weight of whatever dtype the file stores, as it lies
+// in the mapped file or packed at load; ops picks the kernel.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "ops/weight_matrix.h"
 #include "tensor/tensor.h"
 
 namespace tessera::nn {
@@ -15,14 +16,14 @@ class Linear {
  public:
   Linear() = default;
   // weight [out, in]; bias [out] f32 or undefined. Error internal when they do not fit each other.
-  explicit Linear(Tensor weight, Tensor bias = {});
+  explicit Linear(ops::WeightMatrix weight, Tensor bias = {});
 
   // x [T, in] f32 → [T, out] f32.
   Tensor operator()(const Tensor& x) const;
 
-  std::int64_t in_features() const { return weight_.dim(1); }
-  std::int64_t out_features() const { return weight_.dim(0); }
-  const Tensor& weight() const { return weight_; }
+  std::int64_t in_features() const { return weight_.columns(); }
+  std::int64_t out_features() const { return weight_.rows(); }
+  const ops::WeightMatrix& weight() const { return weight_; }
   const Tensor& bias() const { return bias_; }
 
   // Output features [begin, end) as a layer of its own that shares this one's storage: how a fused projection
@@ -30,7 +31,7 @@ class Linear {
   Linear outputs(std::int64_t begin, std::int64_t end) const;
 
  private:
-  Tensor weight_;
+  ops::WeightMatrix weight_;
   Tensor bias_;
 };
 

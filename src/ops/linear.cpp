@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "ops/check.h"
+#include "ops/grain.h"
 
 namespace tessera::ops {
 namespace {
@@ -15,51 +16,124 @@ namespace {
 constexpr std::int64_t kRowGrain = 16;
 
 struct Task {
-  kernels::LinearKernel kernel = nullptr;
-  kernels::LinearArguments arguments;  // without the row range
+  const WeightMatrix* weight = nullptr;
+  const float* bias = nullptr;
+  float* output = nullptr;  // [T, rows]
   std::int64_t rows = 0;
-  std::int64_t chunks = 0;  // of kRowGrain rows
+  std::int64_t first_row = 0;  // of the packed matrix
+  std::int64_t chunks = 0;     // of kRowGrain rows, counted from a multiple of it
 };
 
+kernels::InputForm input_form(const WeightMatrix& weight) {
+  if (!weight.is_packed()) return kernels::InputForm::floats;
+  return kernels::active().packed[static_cast<std::size_t>(weight.dtype())].input;
+}
+
 Task make_task(const Tensor& x, const Projection& projection, Tensor& y) {
-  const Tensor& weight = *projection.weight;
-  expect_rank(weight, 2, "linear: weight");
-  expect_dim(weight, 1, x.dim(1), "linear: weight");
-  Task task;
-  task.rows = weight.dim(0);
-  task.chunks = (task.rows + kRowGrain - 1) / kRowGrain;
-  task.kernel = kernels::active().linear[static_cast<std::size_t>(weight.dtype())];
-  if (task.kernel == nullptr) {
+  const WeightMatrix& weight = *projection.weight;
+  if (!weight.defined()) fail(ErrorKind::internal, "linear: expected a weight, found none");
+  expect_dim(x, 1, weight.columns(), "linear: x");
+  if (!weight.is_packed() && kernels::active().linear[static_cast<std::size_t>(weight.dtype())] == nullptr) {
     fail(ErrorKind::internal, "linear: no kernel for {} weights", name(weight.dtype()));
   }
+  Task task;
+  task.weight = &weight;
+  task.rows = weight.rows();
+  task.first_row = weight.first_row();
+  const std::int64_t skipped = task.first_row % kRowGrain;
+  task.chunks = (skipped + task.rows + kRowGrain - 1) / kRowGrain;
   y = Tensor::empty({x.dim(0), task.rows});
-  task.arguments.input = x.as<float>().data();
-  task.arguments.input_stride = x.dim(1);
-  task.arguments.weight = weight.raw();
   if (projection.bias != nullptr && projection.bias->defined()) {
     expect_f32(*projection.bias, "linear: bias");
     expect_shape(*projection.bias, Shape{task.rows}, "linear: bias");
-    task.arguments.bias = projection.bias->as<float>().data();
+    task.bias = projection.bias->as<float>().data();
   }
-  task.arguments.output = y.as_mutable<float>().data();
-  task.arguments.output_stride = task.rows;
-  task.arguments.tokens = x.dim(0);
-  task.arguments.in_features = x.dim(1);
+  task.output = y.as_mutable<float>().data();
   return task;
 }
 
+// x in every form that some weight wants, each made once.
+class Inputs {
+ public:
+  explicit Inputs(const Tensor& x) : x_(x) {}
+
+  void prepare(kernels::InputForm form) {
+    if (form == kernels::InputForm::floats || !rows_of(form).empty()) return;
+    const kernels::InputLayout layout(form, x_.dim(1));
+    Tensor& rows = quantized_[static_cast<std::size_t>(form)];
+    rows = Tensor::empty({x_.dim(0), layout.bytes}, DType::u8);
+    const auto kernel = kernels::active().quantize_input[static_cast<std::size_t>(form)];
+    const float* source = x_.as<float>().data();
+    std::byte* target = rows.mutable_raw();
+    thread_pool().parallel_for(x_.dim(0), row_grain(x_.dim(1)), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t t = begin; t < end; ++t) {
+        kernel(source + t * x_.dim(1), target + t * layout.bytes, x_.dim(1));
+      }
+    });
+  }
+  // Empty when not prepared.
+  std::span<const std::byte> rows_of(kernels::InputForm form) const {
+    const Tensor& rows = form == kernels::InputForm::floats ? x_ : quantized_[static_cast<std::size_t>(form)];
+    return rows.defined() ? std::span(rows.raw(), rows.bytes()) : std::span<const std::byte>();
+  }
+  const Tensor& floats() const { return x_; }
+  std::int64_t stride(kernels::InputForm form) const {
+    return form == kernels::InputForm::floats ? x_.dim(1) * std::int64_t{sizeof(float)}
+                                              : kernels::InputLayout(form, x_.dim(1)).bytes;
+  }
+
+ private:
+  const Tensor& x_;
+  std::array<Tensor, kernels::kInputFormCount> quantized_;
+};
+
+// Rows [begin, end) of the weight as it lies in memory.
+void run_stored(const Task& task, const Tensor& x, std::int64_t begin, std::int64_t end) {
+  const kernels::LinearArguments arguments{.input = x.as<float>().data(),
+                                           .input_stride = x.dim(1),
+                                           .weight = task.weight->raw(),
+                                           .bias = task.bias,
+                                           .output = task.output,
+                                           .output_stride = task.rows,
+                                           .tokens = x.dim(0),
+                                           .in_features = x.dim(1),
+                                           .row_begin = begin,
+                                           .row_end = end};
+  kernels::active().linear[static_cast<std::size_t>(task.weight->dtype())](arguments);
+}
+
+void run_packed(const Task& task, const Inputs& inputs, std::int64_t begin, std::int64_t end) {
+  const kernels::InputForm form = input_form(*task.weight);
+  const kernels::PackedLinearArguments arguments{.input = inputs.rows_of(form).data(),
+                                                 .input_stride = inputs.stride(form),
+                                                 .weight = task.weight->raw(),
+                                                 .bias = task.bias,
+                                                 .output = task.output,
+                                                 .output_stride = task.rows,
+                                                 .tokens = inputs.floats().dim(0),
+                                                 .in_features = inputs.floats().dim(1),
+                                                 .first_row = task.first_row,
+                                                 .row_begin = begin,
+                                                 .row_end = end};
+  kernels::active().packed[static_cast<std::size_t>(task.weight->dtype())].linear(arguments);
+}
+
 // Chunks [begin, end) of all tasks laid end to end.
-void run_chunks(std::span<const Task> tasks, std::int64_t begin, std::int64_t end) {
+void run_chunks(std::span<const Task> tasks, const Inputs& inputs, std::int64_t begin, std::int64_t end) {
   std::int64_t first = 0;  // chunk at which this task begins
   for (const Task& task : tasks) {
     const std::int64_t low = std::max(begin, first) - first;
     const std::int64_t high = std::min(end, first + task.chunks) - first;
     first += task.chunks;
     if (low >= high) continue;
-    kernels::LinearArguments part = task.arguments;
-    part.row_begin = low * kRowGrain;
-    part.row_end = std::min(task.rows, high * kRowGrain);
-    task.kernel(part);
+    const std::int64_t base = task.first_row / kRowGrain * kRowGrain;
+    const std::int64_t row_begin = std::max(task.first_row, base + low * kRowGrain);
+    const std::int64_t row_end = std::min(task.first_row + task.rows, base + high * kRowGrain);
+    if (task.weight->is_packed()) {
+      run_packed(task, inputs, row_begin, row_end);
+    } else {
+      run_stored(task, inputs.floats(), row_begin, row_end);
+    }
   }
 }
 
@@ -76,17 +150,20 @@ std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection>
   std::vector<Tensor> outputs(projections.size());
   std::array<Task, kMostProjections> storage;
   const std::span<Task> tasks(storage.data(), projections.size());
+  Inputs inputs(x);
   std::int64_t chunks = 0;
   for (std::size_t i = 0; i < projections.size(); ++i) {
     tasks[i] = make_task(x, projections[i], outputs[i]);
+    inputs.prepare(input_form(*projections[i].weight));
     chunks += tasks[i].chunks;
   }
-  thread_pool().parallel_for(chunks, 1,
-                             [&](std::int64_t begin, std::int64_t end) { run_chunks(tasks, begin, end); });
+  if (x.dim(0) == 0) return outputs;
+  thread_pool().parallel_for(
+      chunks, 1, [&](std::int64_t begin, std::int64_t end) { run_chunks(tasks, inputs, begin, end); });
   return outputs;
 }
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor linear(const Tensor& x, const WeightMatrix& weight, const Tensor& bias) {
   const Projection projection{&weight, &bias};
   return std::move(linear_together(x, {&projection, 1}).front());
 }

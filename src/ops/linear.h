@@ -1,8 +1,13 @@
 // y = x Wᵀ + b for weights of any dtype; the stored precision is the precision that runs.
+//
+// Weights as stored are multiplied in float32. Packed block-quantised weights are multiplied in integers,
+// with x rounded once a call (kernels/packed_layout.h): to 8 bits where the weights have 4 or 5, to 15 where
+// they have more, so that what x loses is small beside what the weights have lost.
 #pragma once
 #include <span>
 #include <vector>
 
+#include "ops/weight_matrix.h"
 #include "tensor/tensor.h"
 
 namespace tessera::ops {
@@ -10,16 +15,16 @@ namespace tessera::ops {
 // x [T, in] f32, weight [out, in] of any dtype, bias [out] f32 or undefined → [T, out] f32.
 // Bit-identical for a row whatever T is, and on any number of threads. Error internal on shapes that do not
 // fit.
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+Tensor linear(const Tensor& x, const WeightMatrix& weight, const Tensor& bias = {});
 
 // One of several projections of the same x; bias may be null.
 struct Projection {
-  const Tensor* weight = nullptr;
+  const WeightMatrix* weight = nullptr;
   const Tensor* bias = nullptr;
 };
 
 // linear(x, weight, bias) for each projection, bit for bit, in one parallel region: q, k and v, or gate and
-// up, cost one barrier together.
+// up, cost one barrier together, and x is quantised once for all.
 std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections);
 
 }  // namespace tessera::ops

@@ -48,6 +48,9 @@ class WeightSource {
   virtual const TensorInfo* find(std::string_view name) const = 0;
   // The tensor, mapped without copying. Error bad_input when it is missing.
   virtual Tensor load(std::string_view name) const = 0;
+  // `tensor`, which load() gave, will not be read again soon: whatever memory it holds may be given back, as
+  // long as reading it again still works.
+  virtual void done_with(const Tensor& /*tensor*/) const {}
   // What to call this source in errors: the file or folder.
   virtual const std::string& origin() const = 0;
 };

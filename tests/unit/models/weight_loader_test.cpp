@@ -86,7 +86,7 @@ TEST(WeightLoader, CountsTiedEmbeddingsOnceAndHoldsThemOnce) {
   MemoryWeights source(NamingScheme::gguf, "llama");
   source.add("token_embd.weight", Tensor::zeros({5, 4}, DType::f16));
   WeightLoader weights(source, {});
-  const nn::Embedding embedding(weights.matrix("token_embd.weight", 5, 4));
+  nn::Embedding embedding(weights.matrix("token_embd.weight", 5, 4));
   const nn::Linear head = weights.output_head(embedding, false, 5, 4);
   EXPECT_EQ(head.weight().raw(), embedding.weight().raw());
   EXPECT_EQ(weights.parameter_count(), 20);
@@ -99,7 +99,7 @@ TEST(WeightLoader, AHeadOfItsOwnIsUsedWhenTheFileHasOne) {
   source.add("token_embd.weight", Tensor::zeros({5, 4}));
   source.add("output.weight", Tensor::zeros({5, 4}));
   WeightLoader weights(source, {});
-  const nn::Embedding embedding(weights.matrix("token_embd.weight", 5, 4));
+  nn::Embedding embedding(weights.matrix("token_embd.weight", 5, 4));
   EXPECT_NE(weights.output_head(embedding, false, 5, 4).weight().raw(), embedding.weight().raw());
   EXPECT_EQ(weights.parameter_count(), 40);
 }

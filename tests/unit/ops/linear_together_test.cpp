@@ -26,8 +26,8 @@ void expect_same_bits(const Tensor& a, const Tensor& b) {
 // Row counts that are no multiple of a chunk of rows, so that chunk borders fall inside and between weights.
 TEST(LinearTogether, GivesEachProjectionTheBitsItHasAlone) {
   std::mt19937 random(std::random_device{}());
-  const std::array<Tensor, 3> weights{random_tensor({100, 48}, random), random_tensor({1, 48}, random),
-                                      random_tensor({33, 48}, random)};
+  const std::array<WeightMatrix, 3> weights{random_tensor({100, 48}, random), random_tensor({1, 48}, random),
+                                            random_tensor({33, 48}, random)};
   const Tensor bias = random_tensor({33}, random);
   const Tensor none;
   for (const int threads : {1, 2, 3}) {
@@ -48,8 +48,8 @@ TEST(LinearTogether, GivesEachProjectionTheBitsItHasAlone) {
 
 TEST(LinearTogether, RejectsAWeightThatDoesNotFit) {
   const Tensor x = Tensor::zeros({2, 8});
-  const Tensor good = Tensor::zeros({4, 8});
-  const Tensor bad = Tensor::zeros({4, 9});
+  const WeightMatrix good = Tensor::zeros({4, 8});
+  const WeightMatrix bad = Tensor::zeros({4, 9});
   const std::array<Projection, 2> projections{Projection{&good}, Projection{&bad}};
   EXPECT_THROW((void)linear_together(x, projections), Error);
 }
