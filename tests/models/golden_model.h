@@ -73,9 +73,10 @@ inline std::vector<GoldenModel> golden_models() {
 }
 
 inline std::unique_ptr<models::Model> load_model(const std::filesystem::path& path,
-                                                 std::int64_t context_size = 0) {
+                                                 std::int64_t context_size = 0,
+                                                 models::WeightForm form = models::WeightForm::stored) {
   return models::create_model(*formats::open_model_files(path.string()).weights,
-                              {.context_size = context_size});
+                              {.context_size = context_size, .weight_form = form});
 }
 
 // Runs one or more sequences through a model, in pieces of any size.
