@@ -14,13 +14,17 @@ const KernelTable& scalar_table() {
   return table;
 }
 
+// For an ISA without packed kernels of its own: the scalar ones would be slower than its others.
+void leave_weights_as_stored(KernelTable& table) {
+  for (PackedKernels& packed : table.packed) packed.linear = nullptr;
+}
+
 #if defined(__x86_64__)
 const KernelTable& avx2_table() {
   static const KernelTable table = [] {
     KernelTable made = ref::make_table();
     made.isa = Isa::avx2;
-    for (PackedKernels& packed : made.packed)
-      packed.linear = nullptr;  // no fast form yet: weights stay as stored
+    leave_weights_as_stored(made);
     avx2::fill_linear(made);
     avx2::fill_k_quants(made);
     avx2::fill_elementwise(made);
@@ -58,6 +62,7 @@ const KernelTable& neon_table() {
   static const KernelTable table = [] {
     KernelTable made = ref::make_table();
     made.isa = Isa::neon;
+    leave_weights_as_stored(made);
     neon::fill_linear(made);
     neon::fill_k_quants(made);
     neon::fill_elementwise(made);

@@ -1,9 +1,13 @@
 #include "ops/linear.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "ops/check.h"
@@ -137,10 +141,23 @@ void run_chunks(std::span<const Task> tasks, const Inputs& inputs, std::int64_t 
   }
 }
 
+// "linear Q4_1 576 to 1536 + 1536".
+std::string describe(std::span<const Projection> projections) {
+  std::string text = "linear";
+  for (const Projection& projection : projections) {
+    const WeightMatrix& weight = *projection.weight;
+    text += projection.weight == projections.front().weight
+                ? fmt::format(" {} {} to {}", name(weight.dtype()), weight.columns(), weight.rows())
+                : fmt::format(" + {}", weight.rows());
+  }
+  return text;
+}
+
 }  // namespace
 
 std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections) {
   constexpr std::size_t kMostProjections = 4;
+  const ProfileTimer timer([&] { return describe(projections); });
   expect_f32(x, "linear: x");
   expect_rank(x, 2, "linear: x");
   if (projections.size() > kMostProjections) {
