@@ -1,8 +1,9 @@
 // y = x Wᵀ + b for weights of any dtype; the stored precision is the precision that runs.
 //
 // Weights as stored are multiplied in float32. Packed block-quantised weights are multiplied in integers,
-// with x rounded once a call (kernels/packed_layout.h): to 8 bits where the weights have 4 or 5, to 15 where
-// they have more, so that what x loses is small beside what the weights have lost.
+// with x rounded once a call to 15 bits a block (kernels/packed_layout.h). Eight bits would be faster with
+// many rows and lose little beside what 4-bit weights have lost (a divergence of 0.003 to 0.004 on SmolLM2
+// Q4_1, of 0.000001 with 15), but enough to turn close decisions of a small model.
 #pragma once
 #include <span>
 #include <vector>

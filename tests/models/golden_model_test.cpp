@@ -30,9 +30,8 @@ double rounding_tolerance(double steps) {
 
 double tolerance_of(const std::string& name, models::WeightForm form) {
   if (form == models::WeightForm::stored) return kFloatTolerance;
-  if (name.find("_q4_") != name.npos) return rounding_tolerance(127);
-  if (name.find("_q8_") != name.npos) return rounding_tolerance(127 * 128);
-  return kFloatTolerance;
+  const bool rounded = name.find("_q4_") != name.npos || name.find("_q8_") != name.npos;
+  return rounded ? rounding_tolerance(127 * 128) : kFloatTolerance;
 }
 
 // Only phi3_long runs beyond its trained context, which longrope must be told.

@@ -40,31 +40,31 @@ TESSERA_INLINE void five_bit_pair(const std::byte* block, int g, std::int64_t la
   high = add_fifth_bits(high, block + kOffset + 8 * (g + 4) + lane / 2);
 }
 
-struct PackedQ4_0 : Block32<288, 3, false, ByteInputs> {
+struct PackedQ4_0 : Block32<288, 3, false, WordInputs> {
   TESSERA_INLINE static void pair(const std::byte* block, int g, std::int64_t lane, Int& low, Int& high) {
     nibble_pair<32>(block, g, lane, low, high);
   }
 };
 
-struct PackedQ4_1 : Block32<320, -1, true, ByteInputs> {
+struct PackedQ4_1 : Block32<320, -1, true, WordInputs> {
   TESSERA_INLINE static void pair(const std::byte* block, int g, std::int64_t lane, Int& low, Int& high) {
     nibble_pair<64>(block, g, lane, low, high);
   }
 };
 
-struct PackedQ5_0 : Block32<352, 4, false, ByteInputs> {
+struct PackedQ5_0 : Block32<352, 4, false, WordInputs> {
   TESSERA_INLINE static void pair(const std::byte* block, int g, std::int64_t lane, Int& low, Int& high) {
     five_bit_pair<32>(block, g, lane, low, high);
   }
 };
 
-struct PackedQ5_1 : Block32<384, -1, true, ByteInputs> {
+struct PackedQ5_1 : Block32<384, -1, true, WordInputs> {
   TESSERA_INLINE static void pair(const std::byte* block, int g, std::int64_t lane, Int& low, Int& high) {
     five_bit_pair<64>(block, g, lane, low, high);
   }
 };
 
-struct PackedIq4Nl : Block32<288, 7, false, ByteInputs> {
+struct PackedIq4Nl : Block32<288, 7, false, WordInputs> {
   TESSERA_INLINE static void pair(const std::byte* block, int g, std::int64_t lane, Int& low, Int& high) {
     nibble_pair<32>(block, g, lane, low, high);
     low = look_up(kShiftedLevels, low);
