@@ -13,8 +13,9 @@ bool is_single_word(std::string_view text, std::size_t begin, std::size_t end) {
   return end == text.size() || !is_word_character(decode_character(text, end).code_point);
 }
 
-std::size_t skip_spaces_before(std::string_view text, std::size_t position) {
-  while (position > 0) {
+// Not before `first`: what another token has taken is not looked at again.
+std::size_t skip_spaces_before(std::string_view text, std::size_t position, std::size_t first) {
+  while (position > first) {
     const DecodedCharacter before = decode_character_before(text, position);
     if (!is_white_space(before.code_point)) break;
     position -= before.length;
@@ -98,7 +99,7 @@ void AddedTokenMatcher::split(std::string_view text, bool parse_special,
     position = end;
     if ((token.special && !parse_special) || (token.single_word && !is_single_word(text, begin, end)))
       continue;
-    if (token.lstrip) begin = std::max(skip_spaces_before(text.substr(0, begin), begin), text_begin);
+    if (token.lstrip) begin = skip_spaces_before(text, begin, text_begin);
     if (token.rstrip) end = skip_spaces_after(text, end);
     if (text_begin < begin) pieces.push_back({{text_begin, begin}, -1});
     pieces.push_back({{begin, end}, token.id});

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "text/byte_level.h"
+#include "text/encode_work.h"
 #include "text/symbol_merger.h"
 #include "text/unicode.h"
 
@@ -102,6 +103,7 @@ class Bpe final : public TokenModel {
       merger.run();
       output.insert(output.end(), symbols.begin(), symbols.end());
     }
+    encode_work().merge_lookups += merger.lookups();
   }
 
   std::string description() const override { return options_.byte_level ? "byte-level BPE" : "BPE"; }

@@ -62,7 +62,7 @@ constexpr std::string_view kNumbers = "<numbers>";
 constexpr std::string_view kPunctuation = "<punctuation>";
 constexpr std::string_view kTrailingSpaces = "<trailing spaces>";
 constexpr std::string_view kGroupNumbers = "<numbers in threes from the right>";
-constexpr std::string_view kGroupDigits = "<digits in threes from the right>";
+constexpr std::string_view kCutBeforeThrees = "<before digits in threes>";
 constexpr std::string_view kGroupDigitsOfWord = "<digits in threes from the right, before a word border>";
 constexpr std::string_view kKimi = "<kimi>";  // GPT-4o's pattern with Han apart
 
@@ -114,7 +114,7 @@ constexpr Kind kKinds[] = {
     {"granite-embed-multi-97m", {kGpt4o}, true},
     {"tiny_aya cohere2moe", {kGroupDigitsOfWord, kGpt4o}},
     {"kimi-k2", {kKimi}},
-    {"superbpe", {kNumbers, kGroupDigits}},
+    {"superbpe", {kNumbers, kCutBeforeThrees}},
     {"afmoe", {kGroupNumbers, kAfmoeAsian, kDeepSeek3}},
     {"exaone-moe", {kExaoneMoe}},
     {"gemma4 granite-embed-multi-311m", {}, false, true, false, false, true},
@@ -138,7 +138,7 @@ PreTokenizerStep make_step(std::string_view step, const std::string& where) {
     return SplitCharacters{.is_match = is_punctuation, .behavior = SplitBehavior::contiguous};
   if (step == kTrailingSpaces) return TrailingSpaces{};
   if (step == kGroupNumbers) return GroupDigitsFromRight{};
-  if (step == kGroupDigits) return GroupDigitsFromRight{.decimal_only = true};
+  if (step == kCutBeforeThrees) return CutBeforeThrees{};
   if (step == kGroupDigitsOfWord)
     return GroupDigitsFromRight{.decimal_only = true, .before_word_border = true};
   SplitPattern split;
@@ -178,6 +178,12 @@ GgufPreTokenizer make_gguf_pre_tokenizer(std::string_view kind, const std::strin
   }
   result.pre_tokenizer.finish();
   return result;
+}
+
+std::vector<std::string> gguf_pre_tokenizer_kinds() {
+  std::vector<std::string> names;
+  for (const Kind& kind : kKinds) names.emplace_back(kind.names.substr(0, kind.names.find(' ')));
+  return names;
 }
 
 }  // namespace tessera::text

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
@@ -21,5 +22,8 @@ struct GgufPreTokenizer {
 
 // Error unsupported: a kind that is not known; it is named, with `where`.
 GgufPreTokenizer make_gguf_pre_tokenizer(std::string_view kind, const std::string& where);
+
+// One name of each kind that is known.
+std::vector<std::string> gguf_pre_tokenizer_kinds();
 
 }  // namespace tessera::text

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "text/byte_level.h"
+#include "text/encode_work.h"
 #include "text/unicode.h"
 
 namespace tessera::text {
@@ -95,11 +96,13 @@ void collect_parts(std::string_view piece, std::size_t offset, Find&& find, std:
 void scan_words(const WordPattern& pattern, std::string_view text, const TextRange& range,
                 std::vector<TextRange>& pieces) {
   const std::string_view until = text.substr(0, range.end);
+  WordScanner scanner(pattern, until);
   for (std::size_t begin = range.begin; begin < range.end;) {
-    const std::size_t end = scan_word(pattern, until, begin);
+    const std::size_t end = scanner.next(begin);
     pieces.push_back({begin, end});
     begin = end;
   }
+  encode_work().scanned_bytes += scanner.scanned_bytes();
 }
 
 class Runner {
@@ -187,6 +190,32 @@ class Runner {
         }
         pieces_.push_back({begin, end});
         gap = position = end;
+      }
+      if (gap < range.end) pieces_.push_back({gap, range.end});
+    });
+  }
+
+  void operator()(const CutBeforeThrees&) {
+    replace_pieces([&](const TextRange& range) {
+      std::size_t gap = range.begin;
+      for (std::size_t position = range.begin; position < range.end;) {
+        std::size_t digits = 0;
+        std::size_t end = position;
+        std::uint32_t length = 0;
+        for (; end < range.end; end += length, ++digits) {
+          const DecodedCharacter here = decode_character(text_.text, end);
+          length = here.length;
+          if (category(here.code_point) != Category::Nd) break;
+        }
+        if (digits == 0) {
+          position += length;
+          continue;
+        }
+        for (; digits > 0; --digits, position += character_length(text_.text[position])) {
+          if (digits % 3 != 0 || position == gap) continue;
+          pieces_.push_back({gap, position});
+          gap = position;
+        }
       }
       if (gap < range.end) pieces_.push_back({gap, range.end});
     });

@@ -34,6 +34,8 @@ struct GroupDigitsFromRight {  // runs of N (or of Nd) in threes that end where 
   bool decimal_only = false;
   bool before_word_border = false;  // only runs that no word character follows
 };
+struct CutBeforeThrees {};  // (?=(\d{3})+(?!\d)): before digits whose number, up to the next other character,
+                            // is a multiple of three; without a regex engine's quadratic time
 struct TrailingSpaces {};  // \s+$ without the quadratic time a regex engine takes
 struct FixedLength {
   std::size_t characters = 5;
@@ -50,8 +52,9 @@ struct Metaspace {
   bool split = true;
 };
 
-using PreTokenizerStep = std::variant<SplitPattern, SplitCharacters, WordsAndSymbols, GroupDigitsFromRight,
-                                      TrailingSpaces, FixedLength, ByteLevelWords, Metaspace>;
+using PreTokenizerStep =
+    std::variant<SplitPattern, SplitCharacters, WordsAndSymbols, GroupDigitsFromRight, CutBeforeThrees,
+                 TrailingSpaces, FixedLength, ByteLevelWords, Metaspace>;
 
 // A text on its way: `pieces` cut `text`, which is the caller's or, once a step has changed it, `storage`.
 struct PreTokenizedText {

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "text/encode_work.h"
 #include "text/unicode.h"
 
 namespace tessera::text {
@@ -217,6 +218,8 @@ CodePoint known_character(CodePoint wanted) {
 
 struct Regex::Program {
   std::unique_ptr<pcre2_code, Deleter<pcre2_code_free>> code;
+  std::unique_ptr<pcre2_code, Deleter<pcre2_code_free>> counted;  // made by the first count
+  std::string pattern;
   std::string where;
 };
 
@@ -241,6 +244,7 @@ Regex::Regex(std::string_view pattern, const std::string& where) : program_(std:
   program_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                                      options, &error, &offset, context.get()));
   program_->where = where;
+  program_->pattern = translated;
   if (!program_->code) {
     fail(ErrorKind::bad_input, "{}: expected a regular expression, found '{}': {} at byte {}", where,
          printable(pattern, 200), error_text(error), offset);
@@ -252,7 +256,31 @@ Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 Regex& Regex::operator=(Regex&&) noexcept = default;
 
+// The smallest power of two that is enough as a match limit, over PCRE2's interpreter without the
+// optimizations that would hide a step (possessive loops count nothing).
+void Regex::count_steps(std::string_view text, std::size_t from) const {
+  if (!program_->counted) {
+    const auto options = static_cast<std::uint32_t>(PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE |
+                                                    PCRE2_NO_AUTO_POSSESS | PCRE2_NO_START_OPTIMIZE);
+    int error = 0;
+    PCRE2_SIZE offset = 0;
+    program_->counted.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(program_->pattern.data()),
+                                          program_->pattern.size(), options, &error, &offset, nullptr));
+  }
+  MatchState& state = match_state();
+  std::uint32_t limit = 8;
+  for (int count = PCRE2_ERROR_MATCHLIMIT; count == PCRE2_ERROR_MATCHLIMIT && limit < kMatchLimit;) {
+    limit *= 2;
+    pcre2_set_match_limit(state.context.get(), limit);
+    count = pcre2_match(program_->counted.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                        PCRE2_NO_UTF_CHECK, state.data.get(), state.context.get());
+  }
+  pcre2_set_match_limit(state.context.get(), kMatchLimit);
+  encode_work().regex_steps += limit;
+}
+
 std::optional<TextRange> Regex::find(std::string_view text, std::size_t from) const {
+  if (encode_work().count_regex_steps) count_steps(text, from);
   MatchState& state = match_state();
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   int count = pcre2_match(program_->code.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK,

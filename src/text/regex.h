@@ -30,6 +30,8 @@ class Regex {
   static std::string_view with_known_characters(std::string_view text, std::string& storage);
 
  private:
+  void count_steps(std::string_view text, std::size_t from) const;
+
   struct Program;
   std::unique_ptr<Program> program_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "text/encode_work.h"
 #include "text/symbol_merger.h"
 #include "text/unicode.h"
 
@@ -67,6 +68,7 @@ class SentencePieceBpe final : public TokenModel {
       merger.run();
       for (const std::string_view symbol : symbols) append_symbol(symbol, output);
     }
+    encode_work().merge_lookups += merger.lookups();
   }
 
   std::string description() const override { return "SentencePiece BPE"; }

@@ -26,6 +26,9 @@ class SymbolMerger {
 
   std::vector<Symbol>& symbols() { return symbols_; }
 
+  // Pairs looked up so far.
+  std::uint64_t lookups() const { return lookups_; }
+
   // Merges until nothing is left to merge; symbols() then holds the result.
   void run() {
     if (symbols_.size() < 2) return;
@@ -87,6 +90,7 @@ class SymbolMerger {
     Merge merges[kShortWord];
     bool possible[kShortWord] = {};
     std::size_t count = symbols_.size();
+    lookups_ += count * count;  // at most so many pairs are looked up or compared
     for (std::size_t i = 0; i + 1 < count; ++i)
       possible[i] = rules_.find(symbols_[i], symbols_[i + 1], merges[i]);
     while (count > 1) {
@@ -142,6 +146,7 @@ class SymbolMerger {
 
   void push(std::uint32_t left, std::uint32_t right) {
     Candidate candidate;
+    ++lookups_;
     if (left == kNone || right == kNone || !rules_.find(symbols_[left], symbols_[right], candidate.merge))
       return;
     candidate.left = left;
@@ -150,6 +155,7 @@ class SymbolMerger {
   }
 
   const Rules& rules_;
+  std::uint64_t lookups_ = 0;
   std::vector<Symbol> symbols_;
   std::vector<std::uint32_t> previous_;
   std::vector<std::uint32_t> next_;

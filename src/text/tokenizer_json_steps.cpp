@@ -198,9 +198,11 @@ void read_pre_tokenizer(const JsonNode& node, PreTokenizer& pre_tokenizer, int d
     const JsonNode pattern = node.require("pattern");
     const auto regex = pattern.find("Regex");
     // By hand, because a regex engine reads to the end of a run of digits for each three of them.
-    if (regex && regex->string() == R"(\d{1,3}(?=(?:\d{3})*\b))" &&
-        node.string_or("behavior", "") == "Isolated" && !node.boolean_or("invert", false)) {
+    const bool isolated = node.string_or("behavior", "") == "Isolated" && !node.boolean_or("invert", false);
+    if (isolated && regex && regex->string() == R"(\d{1,3}(?=(?:\d{3})*\b))") {
       pre_tokenizer.add(GroupDigitsFromRight{.decimal_only = true, .before_word_border = true});
+    } else if (isolated && regex && regex->string() == R"((?=(\d{3})+(?!\d)))") {
+      pre_tokenizer.add(CutBeforeThrees{});
     } else {
       pre_tokenizer.add(read_split(node));
     }

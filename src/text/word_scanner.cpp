@@ -1,5 +1,7 @@
 #include "text/word_scanner.h"
 
+#include <algorithm>
+#include <array>
 #include <string>
 
 #include "text/unicode.h"
@@ -85,7 +87,9 @@ Here look_by_case(const WordPattern& pattern, std::string_view text, std::size_t
 
 // [U]*[W]+ and, failing that, [U]+[W]*, where U is Lu, Lt, Lm, Lo, M and W is Ll, Lm, Lo, M. `first` tells
 // which.
-std::size_t scan_by_case(const WordPattern& pattern, std::string_view text, std::size_t begin, bool first) {
+// `reached` becomes the end of what was looked at.
+std::size_t scan_by_case(const WordPattern& pattern, std::string_view text, std::size_t begin, bool first,
+                         std::size_t& reached) {
   constexpr std::uint8_t kHead = kUpper | kOtherLetter | kMark;
   constexpr std::uint8_t kTail = kLower | kOtherLetter | kMark;
   std::size_t position = begin;
@@ -95,6 +99,7 @@ std::size_t scan_by_case(const WordPattern& pattern, std::string_view text, std:
     position += here.length;
     if ((here.bits & kTail) != 0) last_tail_end = position;
   }
+  reached = std::max(reached, position);
   const bool has_tail = (here.bits & kTail) != 0;
   if (first && !has_tail) return last_tail_end;
   if (!first && position == begin) return begin;
@@ -102,12 +107,21 @@ std::size_t scan_by_case(const WordPattern& pattern, std::string_view text, std:
   return position;
 }
 
-class Scanner {
+// One piece of a text.
+class PieceScanner {
  public:
-  Scanner(const WordPattern& pattern, std::string_view text, std::size_t begin)
-      : pattern_(pattern), text_(text), begin_(begin), here_(look(text, begin)) {}
+  PieceScanner(const WordPattern& pattern, std::string_view text, std::size_t begin,
+               std::size_t& no_newline_before)
+      : pattern_(pattern),
+        text_(text),
+        begin_(begin),
+        here_(look(text, begin)),
+        no_newline_before_(no_newline_before) {}
 
-  std::size_t run() const {
+  // Behind the last character looked at, where that lies behind the piece.
+  std::size_t reached() const { return reached_; }
+
+  std::size_t run() {
     std::size_t end = begin_;
     if (pattern_.han_runs) end = han();
     if (end == begin_ && pattern_.contractions != WordPattern::Contractions::none &&
@@ -145,12 +159,12 @@ class Scanner {
     return skip(text_, position, mask);
   }
 
-  std::size_t case_letters() const {
+  std::size_t case_letters() {
     const bool may_lead = (here_.bits & (kLetter | kNumber)) == 0 && !is_newline(text_[begin_]);
     for (const bool first : {true, false}) {
       for (const std::size_t start : {begin_ + here_.length, begin_}) {
         if (start != begin_ && !may_lead) continue;
-        const std::size_t end = scan_by_case(pattern_, text_, start, first);
+        const std::size_t end = scan_by_case(pattern_, text_, start, first, reached_);
         if (end == start) continue;
         return pattern_.contraction_suffix ? scan_contraction(pattern_.contractions, text_, end) : end;
       }
@@ -192,7 +206,8 @@ class Scanner {
   }
 
   // \s*[\r\n]+|\s+(?!\S)|\s+
-  std::size_t spaces() const {
+  std::size_t spaces() {
+    if (begin_ < no_newline_before_) return spaces_by_powers();
     std::size_t position = begin_;
     std::size_t last = begin_;         // start of the last white space
     std::size_t newline_end = begin_;  // behind the last newline
@@ -201,14 +216,41 @@ class Scanner {
       position += here.length;
       if (is_newline(text_[last])) newline_end = position;
     }
+    reached_ = std::max(reached_, position);
     if (pattern_.newline_runs && newline_end != begin_) return newline_end;
+    if (pattern_.spaces_by_powers && position != begin_) {
+      no_newline_before_ = position;
+      return spaces_by_powers();
+    }
     return position == text_.size() || last == begin_ ? position : last;
+  }
+
+  // At most 512 white spaces, the largest of the sizes that no \S follows; one if there is none.
+  std::size_t spaces_by_powers() {
+    constexpr std::size_t kLargest = 512;
+    std::size_t count = 0;
+    std::size_t position = begin_;
+    std::array<std::size_t, kLargest + 1> ends;  // by count
+    for (; count <= kLargest; ++count) {
+      ends[count] = position;
+      const Here here = look(text_, position);
+      if ((here.bits & kWhiteSpace) == 0) break;
+      position += here.length;
+    }
+    reached_ = std::max(reached_, position);
+    const bool at_end = position == text_.size() && count <= kLargest;
+    for (const std::size_t size : {512, 256, 128, 64, 32, 16, 8, 4, 2, 1}) {
+      if (count > size || (count == size && at_end)) return ends[size];
+    }
+    return ends[1];
   }
 
   const WordPattern& pattern_;
   std::string_view text_;
   std::size_t begin_;
   Here here_;
+  std::size_t& no_newline_before_;
+  std::size_t reached_ = 0;
 };
 
 // Reads a pattern alternative by alternative.
@@ -337,12 +379,19 @@ std::optional<WordPattern> parse_word_pattern(std::string_view pattern) {
   }
   // One newline or several: \s* before it takes all but the last either way.
   result.newline_runs = reader.take("\\s*[\\r\\n]+|") || reader.take("\\s*[\\r\\n]|");
-  if (!reader.take("\\s+(?!\\S)|\\s+") || !reader.at_end()) return std::nullopt;
+  constexpr std::string_view kPowers =
+      R"(\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})";
+  result.spaces_by_powers = result.newline_runs && reader.take(kPowers);
+  if (!result.spaces_by_powers && !reader.take("\\s+(?!\\S)|\\s+")) return std::nullopt;
+  if (!reader.at_end()) return std::nullopt;
   return result;
 }
 
-std::size_t scan_word(const WordPattern& pattern, std::string_view text, std::size_t begin) {
-  return Scanner(pattern, text, begin).run();
+std::size_t WordScanner::next(std::size_t begin) {
+  PieceScanner piece(pattern_, text_, begin, no_newline_before_);
+  const std::size_t end = piece.run();
+  scanned_ += std::max(end, piece.reached()) - begin;
+  return end;
 }
 
 }  // namespace tessera::text

@@ -30,13 +30,32 @@ struct WordPattern {
   bool newlines_after_symbols = false;  //  ?[^\s\p{L}\p{N}]+[\r\n]*
   bool newlines_or_slashes = false;     //  ?[^\s\p{L}\p{N}]+[\r\n/]*
   bool newline_runs = false;            // \s*[\r\n]+
+  bool spaces_by_powers = false;        // \s{512}(?!\S)|\s{256}(?!\S)|...|\s{1,2}(?!\S)|\s{1} (Jais 2)
   bool han_runs = false;                // by_case: \p{Han}+ comes first, and no Han is a letter (Kimi)
 };
 
 // What `pattern` means, when it is one of these; nullopt: leave it to the regex engine.
 std::optional<WordPattern> parse_word_pattern(std::string_view pattern);
 
-// End of the piece that begins at `begin` (< text.size()); the pieces cover the text without gaps.
-std::size_t scan_word(const WordPattern& pattern, std::string_view text, std::size_t begin);
+// Cuts one text from its beginning to its end. Linear time in all: what one piece has looked at beyond its
+// end is not looked at again by all that follow.
+class WordScanner {
+ public:
+  // Both are kept by reference. `text` is valid UTF-8.
+  WordScanner(const WordPattern& pattern, std::string_view text) : pattern_(pattern), text_(text) {}
+  WordScanner(WordPattern&&, std::string_view) = delete;
+
+  // End of the piece that begins at `begin` (< text.size()), where the one before ended; the pieces cover the
+  // text without gaps.
+  std::size_t next(std::size_t begin);
+  // Bytes that were looked at so far.
+  std::size_t scanned_bytes() const { return scanned_; }
+
+ private:
+  const WordPattern& pattern_;
+  std::string_view text_;
+  std::size_t no_newline_before_ = 0;  // the white space up to here holds no newline
+  std::size_t scanned_ = 0;
+};
 
 }  // namespace tessera::text
