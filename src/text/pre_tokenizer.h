@@ -36,7 +36,7 @@ struct GroupDigitsFromRight {  // runs of N (or of Nd) in threes that end where 
 };
 struct CutBeforeThrees {};  // (?=(\d{3})+(?!\d)): before digits whose number, up to the next other character,
                             // is a multiple of three; without a regex engine's quadratic time
-struct TrailingSpaces {};  // \s+$ without the quadratic time a regex engine takes
+struct TrailingSpaces {};   // \s+$ without the quadratic time a regex engine takes
 struct FixedLength {
   std::size_t characters = 5;
 };
