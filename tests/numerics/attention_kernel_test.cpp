@@ -248,6 +248,44 @@ TEST_P(AttentionKernels, DoNotLookAtKeysThatARowMustNotSee) {
   }
 }
 
+// The integers that a query is rounded to for q8_0 keys have 15 bits, the keys 8: the difference that the
+// former make is a small part of what the latter make.
+TEST_P(AttentionKernels, RoundQueriesFinelyBesideTheKeysOfQ8) {
+  double own = 0;
+  double stored = 0;
+  for (int round = 0; round < 20; ++round) {
+    Case c{.key_dtype = DType::q8_0,
+           .value_dtype = DType::f32,
+           .tokens = 4,
+           .context = uniform(100, 300),
+           .group = 3,
+           .head_dim = round % 2 == 0 ? 64 : 112,
+           .block_size = 16,
+           .window = 0,
+           .softcap = 0};
+    Sequence rounded = sequence(c);
+    c.key_dtype = DType::f32;
+    Sequence plain = sequence(c);
+    plain.queries = rounded.queries;
+    for (std::int64_t key = 0; key < c.context; ++key) {
+      const std::vector<float> k = normal(c.head_dim);
+      const std::vector<float> v = normal(c.head_dim);
+      rounded.put(reference(), key, k.data(), v.data());
+      plain.put(reference(), key, k.data(), v.data());
+    }
+    std::vector<float> exact(plain.queries.size());
+    std::vector<float> expected(plain.queries.size());
+    reference().attention(plain.arguments(exact.data()));
+    reference().attention(rounded.arguments(expected.data()));
+    const std::vector<float> found = attend(rounded);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      own += std::pow(double{found[i]} - double{expected[i]}, 2);
+      stored += std::pow(double{expected[i]} - double{exact[i]}, 2);
+    }
+  }
+  EXPECT_LT(std::sqrt(own), 0.03 * std::sqrt(stored)) << where();
+}
+
 // Stored keys and values: the reference's bits, and what the reference reads back.
 TEST_P(AttentionKernels, StoreTheReferencesBits) {
   for (const DType dtype : kTypes) {

@@ -143,6 +143,25 @@ static void quantize_queries(const AttentionState& state, const float* queries, 
   }
 }
 
+// Adds one phase of the products of quads [begin, end): see add_quads.
+template <int kPhase, int kRows, int kColumns>
+TESSERA_INLINE void add_quad_products(Int (&products)[kRows][kColumns], const std::byte* const* source,
+                                      const std::int32_t* quants, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t quad = begin; quad < end; ++quad) {
+    const std::int32_t* words = quants + quad * 2 * kRows;
+    KeyQuads keys[kColumns];
+    TESSERA_UNROLL
+    for (int c = 0; c < kColumns; ++c) keys[c] = load_quads(source[c] + quad * kKeyGroup * 4);
+    TESSERA_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      TESSERA_UNROLL
+      for (int c = 0; c < kColumns; ++c) {
+        products[r][c] = add_quads<kPhase>(products[r][c], keys[c], words[r], words[kRows + r]);
+      }
+    }
+  }
+}
+
 // kColumns vectors of keys from `column` on.
 template <int kRows, int kColumns>
 TESSERA_INLINE void score_quant_columns(const AttentionArguments& arguments, const AttentionState& state,
@@ -155,29 +174,28 @@ TESSERA_INLINE void score_quant_columns(const AttentionArguments& arguments, con
   TESSERA_UNROLL
   for (int c = 0; c < kColumns; ++c) {
     const std::int64_t key = (column + c) * kLanes;
-    scales[c] = groups.now.keys[key / kKeyGroup] + key % kKeyGroup * 2;
-    source[c] =
-        groups.now.keys[key / kKeyGroup] + scale_bytes(DType::q8_0, arguments.head_dim) + key % kKeyGroup * 4;
+    const std::byte* group = groups.now.keys[key / kKeyGroup];
+    scales[c] = group + key % kKeyGroup * 2;
+    source[c] = group + scale_bytes(DType::q8_0, arguments.head_dim) + key % kKeyGroup * 4;
     TESSERA_UNROLL
     for (int r = 0; r < kRows; ++r) sums[r][c] = zero();
   }
   for (std::int64_t b = 0; b < state.scale_blocks; ++b) {
-    QuadSums products[kRows][kColumns];
+    Int products[kRows][kColumns];
     TESSERA_UNROLL
     for (int r = 0; r < kRows; ++r) {
       TESSERA_UNROLL
-      for (int c = 0; c < kColumns; ++c) products[r][c] = no_quads();
+      for (int c = 0; c < kColumns; ++c) products[r][c] = broadcast_int(0);
     }
     const std::int64_t end = lesser((b + 1) * kQuadsPerScale, quads);
-    for (std::int64_t quad = b * kQuadsPerScale; quad < end; ++quad, quants += 2 * kRows) {
-      KeyQuads keys[kColumns];
-      TESSERA_UNROLL
-      for (int c = 0; c < kColumns; ++c) keys[c] = load_quads(source[c] + quad * kKeyGroup * 4);
+    add_quad_products<0>(products, source, quants, b * kQuadsPerScale, end);
+    if constexpr (kQuadPhases == 2) {
       TESSERA_UNROLL
       for (int r = 0; r < kRows; ++r) {
         TESSERA_UNROLL
-        for (int c = 0; c < kColumns; ++c) add_quads(products[r][c], keys[c], quants[r], quants[kRows + r]);
+        for (int c = 0; c < kColumns; ++c) products[r][c] = next_phase(products[r][c]);
       }
+      add_quad_products<1>(products, source, quants, b * kQuadsPerScale, end);
     }
     TESSERA_UNROLL
     for (int c = 0; c < kColumns; ++c) {
@@ -185,7 +203,7 @@ TESSERA_INLINE void score_quant_columns(const AttentionArguments& arguments, con
       TESSERA_UNROLL
       for (int r = 0; r < kRows; ++r) {
         const std::int64_t own = row * state.scale_blocks + b * kRows + r;
-        const Int exact = add_int(quad_total(products[r][c]), broadcast_int(state.quant_offsets[own]));
+        const Int exact = add_int(products[r][c], broadcast_int(state.quant_offsets[own]));
         const Float factor = multiply(scale, broadcast(state.quant_scales[own]));
         sums[r][c] = multiply_add(factor, to_float(exact), sums[r][c]);
       }
@@ -201,7 +219,7 @@ TESSERA_INLINE void score_quant_columns(const AttentionArguments& arguments, con
 template <int kRows>
 static void score_quant_rows(const AttentionArguments& arguments, const AttentionState& state,
                              const TileGroups& groups, std::int64_t row, KeyRange columns) {
-  constexpr int kWide = 2 * kRows > kMostRows ? 1 : 2;  // two sums a row and column
+  constexpr int kWide = 4 * kRows <= kMostRows ? 4 : 2 * kRows <= kMostRows ? 2 : 1;  // two sums each
   std::int64_t column = columns.begin;
   const bool first = row == 0;
   for (; column + kWide <= columns.end; column += kWide) {

@@ -30,11 +30,13 @@ static inline KeyQuads load_quads(const std::byte* p) {
   return {_mm256_and_si256(bytes, _mm256_set1_epi16(255)), _mm256_srli_epi16(bytes, 8)};
 }
 
-struct QuadSums {
-  Int even;
-  Int odd;
-};
-static inline QuadSums no_quads() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline constexpr int kQuadPhases = 1;
+static inline Int next_phase(Int sum) { return sum; }
+template <int kPhase>
+static inline Int add_quads(Int sum, KeyQuads keys, std::int32_t even, std::int32_t odd) {
+  const Int first = _mm256_add_epi32(sum, _mm256_madd_epi16(keys.even, _mm256_set1_epi32(even)));
+  return _mm256_add_epi32(first, _mm256_madd_epi16(keys.odd, _mm256_set1_epi32(odd)));
+}
 // 8 quants of magnitude up to 127 * 128, as the words of two quads: elements 0 and 2 from `words` on, 1 and 3
 // `apart` further.
 static inline void pack_query(Int quants, std::int32_t* words, std::int64_t apart) {
@@ -45,10 +47,5 @@ static inline void pack_query(Int quants, std::int32_t* words, std::int64_t apar
   words[apart] = _mm256_extract_epi32(pairs, 1);
   words[apart + 1] = _mm256_extract_epi32(pairs, 5);
 }
-static inline void add_quads(QuadSums& sums, KeyQuads keys, std::int32_t even, std::int32_t odd) {
-  sums.even = _mm256_add_epi32(sums.even, _mm256_madd_epi16(keys.even, _mm256_set1_epi32(even)));
-  sums.odd = _mm256_add_epi32(sums.odd, _mm256_madd_epi16(keys.odd, _mm256_set1_epi32(odd)));
-}
-static inline Int quad_total(QuadSums sums) { return _mm256_add_epi32(sums.even, sums.odd); }
 
 }  // namespace tessera::kernels::avx2

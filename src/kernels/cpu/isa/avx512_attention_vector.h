@@ -21,12 +21,13 @@ struct KeyQuads {
 static inline KeyQuads load_quads(const std::byte* p) { return {_mm512_loadu_si512(p)}; }
 
 // A query's quants are split as 128 high + low, both signed bytes, for the products of unsigned with signed
-// bytes (VNNI).
-struct QuadSums {
-  Int high;
-  Int low;
-};
-static inline QuadSums no_quads() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
+// bytes (VNNI): the highs are summed first, then the lows on top of 128 times that.
+inline constexpr int kQuadPhases = 2;
+static inline Int next_phase(Int sum) { return _mm512_slli_epi32(sum, 7); }
+template <int kPhase>
+static inline Int add_quads(Int sum, KeyQuads keys, std::int32_t high, std::int32_t low) {
+  return _mm512_dpbusd_epi32(sum, keys.bytes, _mm512_set1_epi32(kPhase == 0 ? high : low));
+}
 // 16 quants of magnitude up to 127 * 128, as the words of four quads: the highs from `words` on, the lows
 // `apart` further.
 static inline void pack_query(Int quants, std::int32_t* words, std::int64_t apart) {
@@ -34,13 +35,6 @@ static inline void pack_query(Int quants, std::int32_t* words, std::int64_t apar
   const Int low = _mm512_sub_epi32(quants, _mm512_slli_epi32(high, 7));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(words), _mm512_cvtepi32_epi8(high));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(words + apart), _mm512_cvtepi32_epi8(low));
-}
-static inline void add_quads(QuadSums& sums, KeyQuads keys, std::int32_t high, std::int32_t low) {
-  sums.high = _mm512_dpbusd_epi32(sums.high, keys.bytes, _mm512_set1_epi32(high));
-  sums.low = _mm512_dpbusd_epi32(sums.low, keys.bytes, _mm512_set1_epi32(low));
-}
-static inline Int quad_total(QuadSums sums) {
-  return _mm512_add_epi32(_mm512_slli_epi32(sums.high, 7), sums.low);
 }
 
 }  // namespace tessera::kernels::avx512

@@ -30,11 +30,6 @@ static inline KeyQuads load_quads(const std::byte* p) {
           vreinterpretq_s16_u16(vshrq_n_u16(pairs, 8))};
 }
 
-struct QuadSums {
-  Int even;
-  Int odd;
-};
-static inline QuadSums no_quads() { return {vdupq_n_s32(0), vdupq_n_s32(0)}; }
 // 4 quants of magnitude up to 127 * 128, as the words of one quad: elements 0 and 2 at `words`, 1 and 3
 // `apart` further.
 static inline void pack_query(Int quants, std::int32_t* words, std::int64_t apart) {
@@ -48,10 +43,11 @@ static inline Int pair_products(int16x8_t a, std::int32_t word) {
   const int16x8_t b = vreinterpretq_s16_s32(vdupq_n_s32(word));
   return vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
 }
-static inline void add_quads(QuadSums& sums, const KeyQuads& keys, std::int32_t even, std::int32_t odd) {
-  sums.even = vaddq_s32(sums.even, pair_products(keys.even, even));
-  sums.odd = vaddq_s32(sums.odd, pair_products(keys.odd, odd));
+inline constexpr int kQuadPhases = 1;
+static inline Int next_phase(Int sum) { return sum; }
+template <int kPhase>
+static inline Int add_quads(Int sum, const KeyQuads& keys, std::int32_t even, std::int32_t odd) {
+  return vaddq_s32(vaddq_s32(sum, pair_products(keys.even, even)), pair_products(keys.odd, odd));
 }
-static inline Int quad_total(QuadSums sums) { return vaddq_s32(sums.even, sums.odd); }
 
 }  // namespace tessera::kernels::neon
