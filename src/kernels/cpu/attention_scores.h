@@ -37,6 +37,14 @@ struct CacheBf16 {
   }
 };
 
+// Vectors that kRows rows share at a time: 4 where their sums leave registers for them. Sixteen registers
+// hold 3 x 4 sums only when the vectors need none, because float32 is used from memory.
+template <typename Type, int kRows>
+inline constexpr int kWideColumns =
+    4 * kRows < 2 * kMostRows || (4 * kRows == 2 * kMostRows && (kLanes != 8 || Type::kType == DType::f32))
+        ? 4
+        : 2;
+
 // kColumns vectors of keys from `column` on.
 template <typename Keys, int kRows, int kColumns>
 TESSERA_INLINE void score_columns(const TileGroups& groups, std::int64_t column, const float* queries,
@@ -87,7 +95,7 @@ TESSERA_INLINE void prefetch_keys(const AttentionArguments& arguments, const Til
 template <typename Keys, int kRows>
 static void score_rows(const AttentionArguments& arguments, const AttentionState& state,
                        const TileGroups& groups, std::int64_t row, KeyRange columns) {
-  constexpr int kWide = 4 * kRows <= 2 * kMostRows ? 4 : 2;
+  constexpr int kWide = kWideColumns<Keys, kRows>;
   const float* queries = state.queries + row * state.width;
   std::int64_t column = columns.begin;
   const bool first = row == 0;

@@ -107,7 +107,7 @@ template <typename Values, int kRows>
 static void mix_rows(const AttentionArguments& arguments, const AttentionState& state,
                      const TileGroups& groups, const KeyRange* ranges, std::int64_t row) {
   const std::int64_t fetch = row == 0 ? value_group_bytes(Values::kType, arguments.head_dim) : 0;
-  constexpr int kWide = 4 * kRows <= 2 * kMostRows ? 4 : 2;
+  constexpr int kWide = kWideColumns<Values, kRows>;
   const std::int64_t scales = scale_bytes(Values::kType, arguments.head_dim);
   const float* weights = state.scores;
   if constexpr (Values::kType == DType::q8_0) {
