@@ -14,6 +14,7 @@ enum class ErrorKind {
   io,           // the operating system refused: missing file, full disk, broken connection
   unsupported,  // well-formed, but of a kind this build cannot run; names the kind
   limit,        // a stated budget was reached: context, memory, steps
+  busy,         // too much is being done already: the same may succeed later
   cancelled,    // the caller asked to stop
   internal,     // a broken promise between rooms; a fault of ours
 };

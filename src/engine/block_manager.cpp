@@ -98,6 +98,22 @@ void BlockTable::append(std::int64_t count, std::vector<BlockCopy>& copies) {
     blocks_.push_back(manager_->allocate());
 }
 
+void BlockTable::append_shared(BlockId block, std::int64_t tokens) {
+  if (length_ % block_size() != 0 || tokens < 1 || tokens > block_size()) {
+    fail(ErrorKind::internal, "block table: cannot share a block of {} tokens after {}", tokens, length_);
+  }
+  manager_->retain(block);
+  blocks_.push_back(block);
+  length_ += tokens;
+}
+
+void BlockTable::exchange(std::size_t index, BlockId block) {
+  if (blocks_.at(index) == block) return;
+  manager_->retain(block);
+  manager_->release(blocks_[index]);
+  blocks_[index] = block;
+}
+
 void BlockTable::truncate(std::int64_t length) {
   if (length < 0 || length > length_) {
     fail(ErrorKind::internal, "block table: cannot truncate {} tokens to {}", length_, length);

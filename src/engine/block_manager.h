@@ -62,6 +62,11 @@ class BlockTable {
   // Room for `count` more tokens. When the last block is part full and shared it is replaced by a new one,
   // and the copy to make is added to `copies`. Error limit when blocks are short; then nothing has changed.
   void append(std::int64_t count, std::vector<BlockCopy>& copies);
+  // Takes over a block that holds the next `tokens` tokens (or more), and shares it. The blocks so far must
+  // be full.
+  void append_shared(BlockId block, std::int64_t tokens);
+  // The block at `index` gives way to one with the same content.
+  void exchange(std::size_t index, BlockId block);
   // Forgets tokens from `length` on: rollback. Error internal when length is above length().
   void truncate(std::int64_t length);
   void clear() { truncate(0); }

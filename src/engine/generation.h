@@ -29,9 +29,10 @@ class Generation {
   std::int64_t generated() const { return result_.usage.completion_tokens; }
 
   // Appends guesses at the next tokens to `sequence`, whose last token has been sampled and not computed, at
-  // most `limit`; returns how many. The next pass must compute them all, with logits for each and for the
-  // token before them.
-  std::int64_t draft(Sequence& sequence, std::int64_t limit, const VerificationCost& cost);
+  // most `limit`; returns how many. `others`: rows of other sequences in the same pass. The next pass must
+  // compute them all, with logits for each and for the token before them.
+  std::int64_t draft(Sequence& sequence, std::int64_t limit, const VerificationCost& cost,
+                     std::int64_t others = 0);
   // logits [R, V] of the last R tokens of `sequence`, all but the first of which are drafts: samples the next
   // token, and one more after each draft that equals what was sampled. Afterwards the sequence ends with the
   // last sampled token, everything before it computed, as if there had been no drafts.

@@ -17,6 +17,8 @@ double seconds_since(Clock::time_point start) {
 
 bool is_set(const CancelFlag* cancel) { return cancel != nullptr && cancel->load(std::memory_order_relaxed); }
 
+}  // namespace
+
 std::int64_t chosen_context_size(const models::ModelConfig& config, std::int64_t wanted) {
   const std::int64_t most = config.max_position_embeddings;
   if (wanted == 0) return std::min(most, kDefaultContextLimit);
@@ -27,8 +29,6 @@ std::int64_t chosen_context_size(const models::ModelConfig& config, std::int64_t
   }
   return wanted;
 }
-
-}  // namespace
 
 Generator::Generator(std::shared_ptr<const LoadedModel> loaded, const GeneratorOptions& options)
     : loaded_(std::move(loaded)),

@@ -21,6 +21,10 @@ struct GeneratorOptions {
 };
 inline constexpr std::int64_t kDefaultContextLimit = 8192;
 
+// `wanted`, or for 0 what the model was trained for, at most kDefaultContextLimit. Error bad_usage: more than
+// the model can, or negative.
+std::int64_t chosen_context_size(const models::ModelConfig& config, std::int64_t wanted);
+
 class Generator {
  public:
   // Error bad_usage: a context size outside [1, what the model can]; limit: memory.

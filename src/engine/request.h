@@ -60,6 +60,7 @@ struct DraftCounts {
 };
 
 struct Timings {
+  double queue_seconds = 0;         // before anything was computed
   double prefill_seconds = 0;       // until the first logits
   double decode_seconds = 0;        // from the first token on
   std::int64_t prefill_tokens = 0;  // computed, without the cached ones

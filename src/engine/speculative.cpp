@@ -63,12 +63,12 @@ Drafter::Hits& Drafter::hits_after(std::int64_t match_length) {
 }
 
 std::span<const TokenId> Drafter::propose(std::span<const TokenId> tokens, std::int64_t limit,
-                                          const VerificationCost& cost) {
+                                          const VerificationCost& cost, std::int64_t others) {
   if (!enabled()) return {};
   learn(tokens);
   lookup_.extend(tokens);
   guess(tokens);
-  return std::span<const TokenId>(guess_).first(worthwhile(limit, cost));
+  return std::span<const TokenId>(guess_).first(worthwhile(limit, cost, others));
 }
 
 void Drafter::learn(std::span<const TokenId> tokens) {
@@ -96,16 +96,17 @@ void Drafter::guess(std::span<const TokenId> tokens) {
 }
 
 // A pass over k guesses brings one token and each guess whose predecessors are all right.
-std::size_t Drafter::worthwhile(std::int64_t limit, const VerificationCost& cost) {
+std::size_t Drafter::worthwhile(std::int64_t limit, const VerificationCost& cost, std::int64_t others) {
   std::size_t best = 0;
   double best_gain = options_.least_gain;
-  double tokens = 1;
+  const double plain = static_cast<double>(others + 1) / cost.of(others + 1);  // tokens for a unit of time
+  double tokens = static_cast<double>(others + 1);
   double all_right = 1;
   const auto most = std::min(guess_.size(), static_cast<std::size_t>(std::max<std::int64_t>(limit, 0)));
   for (std::size_t k = 1; k <= most; ++k) {
     all_right *= hits_after(match_length_ + static_cast<std::int64_t>(k) - 1).rate();
     tokens += all_right;
-    const double gain = tokens / cost.of(static_cast<std::int64_t>(k) + 1);
+    const double gain = tokens / cost.of(others + 1 + static_cast<std::int64_t>(k)) / plain;
     if (gain <= best_gain) continue;
     best = k;
     best_gain = gain;

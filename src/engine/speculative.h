@@ -35,9 +35,9 @@ class Drafter {
   // Tokens that may follow `tokens`, at most `limit`: as many as make the time for each token least, often
   // none. `tokens` must begin with those of the call before: what followed them is what is learnt from, also
   // when nothing was drafted, so that watching costs nothing and text that begins to repeat itself is
-  // noticed. The span lives until the next call.
+  // noticed. `others` sequences have a row each in the same pass. The span lives until the next call.
   std::span<const TokenId> propose(std::span<const TokenId> tokens, std::int64_t limit,
-                                   const VerificationCost& cost);
+                                   const VerificationCost& cost, std::int64_t others = 0);
 
  private:
   // How often the first guess after a match of such a length was right.
@@ -52,7 +52,7 @@ class Drafter {
   Hits& hits_after(std::int64_t match_length);
   void learn(std::span<const TokenId> tokens);
   void guess(std::span<const TokenId> tokens);
-  std::size_t worthwhile(std::int64_t limit, const VerificationCost& cost);
+  std::size_t worthwhile(std::int64_t limit, const VerificationCost& cost, std::int64_t others);
 
   SpeculativeOptions options_;
   PromptLookup lookup_;
