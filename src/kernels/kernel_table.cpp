@@ -14,18 +14,14 @@ const KernelTable& scalar_table() {
   return table;
 }
 
-// For an ISA without packed kernels of its own: the scalar ones would be slower than its others.
-void leave_weights_as_stored(KernelTable& table) {
-  for (PackedKernels& packed : table.packed) packed.linear = nullptr;
-}
-
 #if defined(__x86_64__)
 const KernelTable& avx2_table() {
   static const KernelTable table = [] {
     KernelTable made = ref::make_table();
     made.isa = Isa::avx2;
-    leave_weights_as_stored(made);
     avx2::fill_linear(made);
+    avx2::fill_packed(made);
+    avx2::fill_packed_k_quants(made);
     avx2::fill_k_quants(made);
     avx2::fill_elementwise(made);
     avx2::fill_attention(made);
@@ -39,6 +35,7 @@ KernelTable make_avx512_table(Isa isa) {
   made.isa = isa;
   avx512::fill_linear(made);
   avx512::fill_packed(made);
+  avx512::fill_packed_k_quants(made);
   avx512::fill_k_quants(made);
   avx512::fill_elementwise(made);
   avx512::fill_attention(made);
@@ -58,6 +55,11 @@ const KernelTable& amx_table() {
 #endif
 
 #if defined(__aarch64__)
+// For an ISA without packed kernels of its own: the scalar ones would be slower than its others.
+void leave_weights_as_stored(KernelTable& table) {
+  for (PackedKernels& packed : table.packed) packed.linear = nullptr;
+}
+
 const KernelTable& neon_table() {
   static const KernelTable table = [] {
     KernelTable made = ref::make_table();

@@ -10,11 +10,11 @@
 // No byte is lost or rounded: unpacking gives the stored rows back.
 //
 // Quantised inputs. A row of K = 32 B elements is rounded once a call: in each block of 32 the element of the
-// largest magnitude becomes 127 (bytes) or 16256 = 127 * 128 (words) and the others follow,
+// largest magnitude becomes 16256 = 127 * 128 and the others follow,
 //   x[k] = scale[b] q[k],   q[k] = round(x[k] / scale[b]) to nearest even.
-// The row holds the integers (bytes: K int8; words: K int16, or 2 K int8 where the instruction set likes the
-// halves q = 128 high + low apart), B scales, then for each `group` of elements the sum of their integers,
-// negated, and the same sum times the scale as float32.
+// The row holds the integers (K int16, or their halves q = 128 high + low as 2 K int8, in the order that the
+// instruction set likes), B scales, then for each `group` of elements the sum of their integers, negated, and
+// the same sum times the scale as float32.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -23,14 +23,14 @@ namespace tessera::kernels {
 
 inline constexpr std::int64_t kPanelRows = 16;
 inline constexpr std::int64_t kInputBlock = 32;
-inline constexpr std::int64_t kByteLimit = 127;
-inline constexpr std::int64_t kWordLimit = 127 * 128;
+inline constexpr std::int64_t kInputLimit = 127 * 128;
 // Blocks below this are rounded to zero: the reciprocal of their scale would not be finite.
 inline constexpr float kSmallestInput = 0x1p-100F;
 
-// What a packed kernel wants to be given: the floats themselves, or one of the quantised forms above.
-enum class InputForm : std::uint8_t { floats, bytes_by_32, bytes_by_16, words_by_32, words_by_16 };
-inline constexpr std::size_t kInputFormCount = 5;
+// What a packed kernel wants to be given: the floats themselves, or quantised as above with sums of 32 or
+// of 16.
+enum class InputForm : std::uint8_t { floats, sums_of_32, sums_of_16 };
+inline constexpr std::size_t kInputFormCount = 3;
 
 // Where the parts of a quantised row begin, in bytes. (Macros and always-inline members only: units of
 // several instruction sets include this.)
@@ -41,16 +41,13 @@ struct InputLayout {
   std::int64_t bytes;        // of the row, a multiple of 64
 
   __attribute__((always_inline)) InputLayout(InputForm form, std::int64_t columns)
-      : scales((columns * (is_wide(form) ? 2 : 1) + 63) / 64 * 64),
+      : scales((columns * 2 + 63) / 64 * 64),
         sums(scales + columns / kInputBlock * 4),
         scaled_sums(sums + columns / group(form) * 4),
         bytes((scaled_sums + columns / group(form) * 4 + 63) / 64 * 64) {}
 
-  __attribute__((always_inline)) static constexpr bool is_wide(InputForm form) {
-    return form == InputForm::words_by_32 || form == InputForm::words_by_16;
-  }
   __attribute__((always_inline)) static constexpr std::int64_t group(InputForm form) {
-    return form == InputForm::bytes_by_16 || form == InputForm::words_by_16 ? 16 : 32;
+    return form == InputForm::sums_of_16 ? 16 : 32;
   }
 };
 

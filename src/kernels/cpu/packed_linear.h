@@ -24,22 +24,28 @@ template <typename Type, int kVectors, int kTokens>
 TESSERA_INLINE void add_block(const std::byte* const (&blocks)[kVectors], std::int64_t lane,
                               const std::byte* input, std::int64_t input_stride, const InputLayout& layout,
                               std::int64_t columns, std::int64_t b, Float (&sums)[kVectors][kTokens]) {
-  using Inputs = typename Type::Inputs;
-  // A small tile has too few sums to hide the latency of adding to them, so it keeps several of each: one for
-  // every kChains-th group. Integers may be added in any order.
-  constexpr int kChains = kVectors * kTokens >= 8 ? 1 : kVectors * kTokens >= 4 ? 2 : 4;
-  typename Inputs::Sum products[kVectors][kTokens][kChains];
+  using Inputs = WordInputs;
+  constexpr int kHalves = Type::kForm == InputForm::sums_of_16 ? 2 : 1;
+  // A small tile has too few sums to hide the latency of adding to them, so it keeps several of each.
+  // Integers may be added in any order.
+  constexpr int kChains = kVectors * kTokens * kHalves >= 8 ? 1 : kVectors * kTokens * kHalves >= 4 ? 2 : 4;
+  const std::int64_t part = b % (Type::kElements / kInputBlock);
+  typename Inputs::Sum products[kVectors][kTokens][kHalves][kChains];
   TESSERA_UNROLL
   for (int t = 0; t < kTokens; ++t) {
-    Int initial = broadcast_int(0);
-    if constexpr (Type::kShift >= 0) {
-      initial = shift_left(broadcast_word(input + t * input_stride + layout.sums + 4 * b), Type::kShift);
-    }
     TESSERA_UNROLL
-    for (int v = 0; v < kVectors; ++v) {
-      products[v][t][0] = Inputs::start(initial);
+    for (int h = 0; h < kHalves; ++h) {
+      Int initial = broadcast_int(0);
+      if constexpr (Type::kShift >= 0) {
+        const std::byte* sum = input + t * input_stride + layout.sums + 4 * (kHalves * b + h);
+        initial = shift_left(broadcast_word(sum), Type::kShift);
+      }
       TESSERA_UNROLL
-      for (int c = 1; c < kChains; ++c) products[v][t][c] = Inputs::start(broadcast_int(0));
+      for (int v = 0; v < kVectors; ++v) {
+        products[v][t][h][0] = Inputs::start(initial);
+        TESSERA_UNROLL
+        for (int c = 1; c < kChains; ++c) products[v][t][h][c] = Inputs::start(broadcast_int(0));
+      }
     }
   }
   TESSERA_UNROLL
@@ -47,35 +53,41 @@ TESSERA_INLINE void add_block(const std::byte* const (&blocks)[kVectors], std::i
     Int low[kVectors];
     Int high[kVectors];
     TESSERA_UNROLL
-    for (int v = 0; v < kVectors; ++v) Type::pair(blocks[v], g, lane, low[v], high[v]);
+    for (int v = 0; v < kVectors; ++v) Type::pair(blocks[v], part, g, lane, low[v], high[v]);
+    constexpr int kLast = kHalves - 1;
+    const int first_chain = (kHalves == 2 ? g : 2 * g) % kChains;
+    const int second_chain = (kHalves == 2 ? g : 2 * g + 1) % kChains;
     TESSERA_UNROLL
     for (int t = 0; t < kTokens; ++t) {
       const std::byte* values = input + t * input_stride;
       const auto first = Inputs::load(values, 32 * b + 4 * g, columns);
       TESSERA_UNROLL
-      for (int v = 0; v < kVectors; ++v) Inputs::add(products[v][t][2 * g % kChains], low[v], first);
+      for (int v = 0; v < kVectors; ++v) Inputs::add(products[v][t][0][first_chain], low[v], first);
       const auto second = Inputs::load(values, 32 * b + 16 + 4 * g, columns);
       TESSERA_UNROLL
-      for (int v = 0; v < kVectors; ++v) Inputs::add(products[v][t][(2 * g + 1) % kChains], high[v], second);
+      for (int v = 0; v < kVectors; ++v) Inputs::add(products[v][t][kLast][second_chain], high[v], second);
     }
   }
   TESSERA_UNROLL
   for (int v = 0; v < kVectors; ++v) {
-    const Float scale = Type::scale(blocks[v], lane);
     TESSERA_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      const Float both = multiply(scale, broadcast_float(input + t * input_stride + layout.scales + 4 * b));
-      Int product = Inputs::finish(products[v][t][0]);
-      TESSERA_UNROLL
-      for (int c = 1; c < kChains; ++c) product = add_int(product, Inputs::finish(products[v][t][c]));
-      sums[v][t] = multiply_add(to_float(product), both, sums[v][t]);
-    }
-    if constexpr (Type::kHasMinimum) {
-      const Float minimum = Type::minimum(blocks[v], lane);
+    for (int h = 0; h < kHalves; ++h) {
+      const Float scale = Type::scale(blocks[v], part, h, lane);
       TESSERA_UNROLL
       for (int t = 0; t < kTokens; ++t) {
-        const Float scaled = broadcast_float(input + t * input_stride + layout.scaled_sums + 4 * b);
-        sums[v][t] = multiply_add(minimum, scaled, sums[v][t]);
+        const Float both = multiply(scale, broadcast_float(input + t * input_stride + layout.scales + 4 * b));
+        Int product = Inputs::finish(products[v][t][h][0]);
+        TESSERA_UNROLL
+        for (int c = 1; c < kChains; ++c) product = add_int(product, Inputs::finish(products[v][t][h][c]));
+        sums[v][t] = multiply_add(to_float(product), both, sums[v][t]);
+      }
+      if constexpr (Type::kHasMinimum) {
+        const Float minimum = Type::minimum(blocks[v], part, h, lane);
+        TESSERA_UNROLL
+        for (int t = 0; t < kTokens; ++t) {
+          const std::byte* scaled = input + t * input_stride + layout.scaled_sums + 4 * (kHalves * b + h);
+          sums[v][t] = multiply_add(minimum, broadcast_float(scaled), sums[v][t]);
+        }
       }
     }
   }
@@ -107,9 +119,8 @@ TESSERA_INLINE std::int64_t padded_rows(const PackedLinearArguments& arguments) 
 // kTokens tokens from `token` on, on kVectors x kLanes rows from `row` on (a multiple of kLanes).
 template <typename Type, int kVectors, int kTokens>
 void packed_tile(const PackedLinearArguments& arguments, std::int64_t row, std::int64_t token) {
-  constexpr InputForm kForm = Type::Inputs::kWide ? InputForm::words_by_32 : InputForm::bytes_by_32;
   const std::int64_t columns = arguments.in_features;
-  const InputLayout layout(kForm, columns);
+  const InputLayout layout(Type::kForm, columns);
   const std::int64_t panel_bytes = columns / Type::kElements * Type::kPanelBytes;
   const std::int64_t lane = row % kPanelRows;
   const std::byte* blocks[kVectors];
@@ -126,6 +137,7 @@ void packed_tile(const PackedLinearArguments& arguments, std::int64_t row, std::
   }
   for (std::int64_t b = 0; b < columns / kInputBlock; ++b) {
     add_block<Type>(blocks, lane, input, arguments.input_stride, layout, columns, b, sums);
+    if ((b + 1) % (Type::kElements / kInputBlock) != 0) continue;
     TESSERA_UNROLL
     for (int v = 0; v < kVectors; ++v) blocks[v] += Type::kPanelBytes;
   }
@@ -136,10 +148,9 @@ void packed_tile(const PackedLinearArguments& arguments, std::int64_t row, std::
   }
 }
 
-// Up to kFewTokens tokens are one tile over one vector of rows: the weights are read once, in the order they
-// lie in, which is what memory is fastest at. More tokens go over kWideVectors at a time, so that an input
-// that was broadcast serves several rows.
-inline constexpr int kFewTokens = 8;
+// Up to Type::kFewTokens tokens are one tile over one vector of rows: the weights are read once, in the order
+// they lie in, which is what memory is fastest at. More tokens go over Type::kTileVectors at a time, so that
+// an input that was broadcast serves several rows.
 
 // Calls tile<kVectors, n> for n = `tokens` <= kMost.
 template <typename Type, int kVectors, int kMost>
@@ -166,9 +177,9 @@ inline constexpr std::int64_t kInputBytes = 384 * 1024;
 template <typename Type>
 void packed_linear(const PackedLinearArguments& arguments) {
   const std::int64_t first = arguments.row_begin / kLanes * kLanes;
-  if (arguments.tokens <= kFewTokens) {
+  if (arguments.tokens <= Type::kFewTokens) {
     for (std::int64_t row = first; row < arguments.row_end; row += kLanes) {
-      packed_strip<Type, 1, kFewTokens>(arguments, row, 0, arguments.tokens);
+      packed_strip<Type, 1, Type::kFewTokens>(arguments, row, 0, arguments.tokens);
     }
     return;
   }
@@ -181,7 +192,7 @@ void packed_linear(const PackedLinearArguments& arguments) {
       packed_strips<Type, Type::kTileVectors, Type::kTileTokens>(arguments, row, token, end);
     }
     for (; row < arguments.row_end; row += kLanes) {
-      packed_strips<Type, 1, kFewTokens>(arguments, row, token, end);
+      packed_strips<Type, 1, Type::kFewTokens>(arguments, row, token, end);
     }
   }
 }
@@ -189,9 +200,8 @@ void packed_linear(const PackedLinearArguments& arguments) {
 // One row of inputs; kernels/ref/packed_linear.cpp says how.
 template <InputForm kForm>
 void quantize_input(const float* x, std::byte* target, std::int64_t count) {
-  constexpr bool kWide = InputLayout::is_wide(kForm);
   constexpr std::int64_t kGroup = InputLayout::group(kForm);
-  constexpr auto kLimit = static_cast<float>(kWide ? kWordLimit : kByteLimit);
+  constexpr auto kLimit = static_cast<float>(kInputLimit);
   constexpr int kVectors = static_cast<int>(kInputBlock / kLanes);
   const InputLayout layout(kForm, count);
   for (std::int64_t block = 0; block < count / kInputBlock; ++block) {
@@ -206,7 +216,7 @@ void quantize_input(const float* x, std::byte* target, std::int64_t count) {
     Int integers[kVectors];
     TESSERA_UNROLL
     for (int v = 0; v < kVectors; ++v) integers[v] = round_to_int(multiply(values[v], inverse));
-    store_integers<kWide>(target, block * kInputBlock, count, integers);
+    store_integers(target, block * kInputBlock, count, integers);
     TESSERA_UNROLL
     for (std::int64_t first = 0; first < kInputBlock; first += kGroup) {
       Int group = integers[first / kLanes];

@@ -12,12 +12,8 @@ void fill_packed(KernelTable& table) {
   table.packed[static_cast<int>(DType::q5_1)].linear = packed_linear<PackedQ5_1>;
   table.packed[static_cast<int>(DType::q8_0)].linear = packed_linear<PackedQ8_0>;
   table.packed[static_cast<int>(DType::iq4_nl)].linear = packed_linear<PackedIq4Nl>;
-  const auto set_form = [&](InputForm form, QuantizeInputKernel kernel)
-                            TESSERA_LAMBDA { table.quantize_input[static_cast<int>(form)] = kernel; };
-  set_form(InputForm::bytes_by_32, quantize_input<InputForm::bytes_by_32>);
-  set_form(InputForm::bytes_by_16, quantize_input<InputForm::bytes_by_16>);
-  set_form(InputForm::words_by_32, quantize_input<InputForm::words_by_32>);
-  set_form(InputForm::words_by_16, quantize_input<InputForm::words_by_16>);
+  table.quantize_input[static_cast<int>(InputForm::sums_of_32)] = quantize_input<InputForm::sums_of_32>;
+  table.quantize_input[static_cast<int>(InputForm::sums_of_16)] = quantize_input<InputForm::sums_of_16>;
 }
 
 }  // namespace tessera::kernels::TESSERA_ISA

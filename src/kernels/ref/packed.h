@@ -65,7 +65,7 @@ struct PackedQ4_0 {
   static constexpr std::int64_t kElements = 32;
   static constexpr std::int64_t kStoredBytes = 18;
   static constexpr std::int64_t kPanelBytes = 32 + 256;
-  static constexpr InputForm kInput = InputForm::words_by_32;
+  static constexpr InputForm kInput = InputForm::sums_of_32;
   static constexpr bool kHasMinimum = false;
   static void put(const std::byte* stored, std::byte* block, std::int64_t lane) {
     put_half(stored, block, lane);
@@ -97,7 +97,7 @@ struct PackedQ4_1 {
   static constexpr std::int64_t kElements = 32;
   static constexpr std::int64_t kStoredBytes = 20;
   static constexpr std::int64_t kPanelBytes = 64 + 256;
-  static constexpr InputForm kInput = InputForm::words_by_32;
+  static constexpr InputForm kInput = InputForm::sums_of_32;
   static constexpr bool kHasMinimum = true;
   static void put(const std::byte* stored, std::byte* block, std::int64_t lane) {
     put_half(stored, block, lane);
@@ -125,7 +125,7 @@ struct PackedQ5_0 {
   static constexpr std::int64_t kElements = 32;
   static constexpr std::int64_t kStoredBytes = 22;
   static constexpr std::int64_t kPanelBytes = 32 + 64 + 256;
-  static constexpr InputForm kInput = InputForm::words_by_32;
+  static constexpr InputForm kInput = InputForm::sums_of_32;
   static constexpr bool kHasMinimum = false;
   static void put(const std::byte* stored, std::byte* block, std::int64_t lane) {
     put_half(stored, block, lane);
@@ -150,7 +150,7 @@ struct PackedQ5_1 {
   static constexpr std::int64_t kElements = 32;
   static constexpr std::int64_t kStoredBytes = 24;
   static constexpr std::int64_t kPanelBytes = 64 + 64 + 256;
-  static constexpr InputForm kInput = InputForm::words_by_32;
+  static constexpr InputForm kInput = InputForm::sums_of_32;
   static constexpr bool kHasMinimum = true;
   static void put(const std::byte* stored, std::byte* block, std::int64_t lane) {
     put_half(stored, block, lane);
@@ -180,7 +180,7 @@ struct PackedQ8_0 {
   static constexpr std::int64_t kElements = 32;
   static constexpr std::int64_t kStoredBytes = 34;
   static constexpr std::int64_t kPanelBytes = 32 + 512;
-  static constexpr InputForm kInput = InputForm::words_by_32;
+  static constexpr InputForm kInput = InputForm::sums_of_32;
   static constexpr bool kHasMinimum = false;
   static constexpr std::uint32_t kSigns = 0x80808080U;
   static void put(const std::byte* stored, std::byte* block, std::int64_t lane) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/ref/packed.h"
+#include "kernels/ref/packed_k_quants.h"
 #include "kernels/ref/ref.h"
 
 namespace tessera::kernels::ref {
@@ -23,9 +24,8 @@ float largest_magnitude(const float* x) {
 
 template <InputForm kForm>
 void quantize_input(const float* x, std::byte* target, std::int64_t count) {
-  constexpr bool kWide = InputLayout::is_wide(kForm);
   constexpr std::int64_t kGroup = InputLayout::group(kForm);
-  constexpr auto kLimit = static_cast<float>(kWide ? kWordLimit : kByteLimit);
+  constexpr auto kLimit = static_cast<float>(kInputLimit);
   const InputLayout layout(kForm, count);
   for (std::int64_t block = 0; block < count / kInputBlock; ++block) {
     const float largest = largest_magnitude(x + block * kInputBlock);
@@ -40,11 +40,7 @@ void quantize_input(const float* x, std::byte* target, std::int64_t count) {
         const float scaled = std::nearbyint(x[k] * inverse);
         const auto q = static_cast<std::int16_t>(std::isfinite(scaled) ? scaled : 0.0F);
         sum += q;
-        if constexpr (kWide) {
-          std::memcpy(target + 2 * k, &q, sizeof(q));
-        } else {
-          target[k] = static_cast<std::byte>(q);
-        }
+        std::memcpy(target + 2 * k, &q, sizeof(q));
       }
       const std::int64_t group = (block * kInputBlock + first) / kGroup;
       const std::int32_t negated = -sum;
@@ -73,8 +69,7 @@ double dot(const std::byte* panel, std::int64_t lane, const std::byte* input, st
     std::int64_t products = 0;
     const std::byte* block = panel + first / Type::kElements * Type::kPanelBytes;
     for (std::int64_t k = first; k < first + kGroup; ++k) {
-      const int q = InputLayout::is_wide(kForm) ? int{element_at<std::int16_t>(input, k)}
-                                                : int{element_at<std::int8_t>(input, k)};
+      const int q = element_at<std::int16_t>(input, k);
       products += std::int64_t{q} * Type::integer(block, lane, k % Type::kElements);
     }
     const double scale = element_at<float>(input + layout.scales, first / kInputBlock);
@@ -121,13 +116,16 @@ void fill_packed(KernelTable& table) {
   set<PackedQ5_1>(table, DType::q5_1);
   set<PackedQ8_0>(table, DType::q8_0);
   set<PackedIq4Nl>(table, DType::iq4_nl);
+  set<PackedQ2K>(table, DType::q2_k);
+  set<PackedQ3K>(table, DType::q3_k);
+  set<PackedQ4K>(table, DType::q4_k);
+  set<PackedQ5K>(table, DType::q5_k);
+  set<PackedQ6K>(table, DType::q6_k);
   const auto set_form = [&](InputForm form, QuantizeInputKernel kernel) {
     table.quantize_input[static_cast<std::size_t>(form)] = kernel;
   };
-  set_form(InputForm::bytes_by_32, quantize_input<InputForm::bytes_by_32>);
-  set_form(InputForm::bytes_by_16, quantize_input<InputForm::bytes_by_16>);
-  set_form(InputForm::words_by_32, quantize_input<InputForm::words_by_32>);
-  set_form(InputForm::words_by_16, quantize_input<InputForm::words_by_16>);
+  set_form(InputForm::sums_of_32, quantize_input<InputForm::sums_of_32>);
+  set_form(InputForm::sums_of_16, quantize_input<InputForm::sums_of_16>);
 }
 
 }  // namespace tessera::kernels::ref

@@ -13,12 +13,21 @@ TESSERA_INLINE Int low_nibbles_of(Int bytes) { return _mm512_and_si512(bytes, _m
 TESSERA_INLINE Int high_nibbles_of(Int bytes) {
   return _mm512_and_si512(_mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
 }
-// bytes + 16 where a bit of the group's mask is set.
-TESSERA_INLINE Int add_fifth_bits(Int bytes, const std::byte* mask) {
+// bytes + `value` where a bit of the group's mask is set.
+TESSERA_INLINE Int add_masked(Int bytes, const std::byte* mask, char value) {
   std::uint64_t bits = 0;
   __builtin_memcpy(&bits, mask, sizeof(bits));
-  return _mm512_mask_add_epi8(bytes, static_cast<__mmask64>(bits), bytes, _mm512_set1_epi8(16));
+  return _mm512_mask_add_epi8(bytes, static_cast<__mmask64>(bits), bytes, _mm512_set1_epi8(value));
 }
+// Bits [2 g, 2 g + 2) of each byte, moved up by `shift`.
+template <int kShift>
+TESSERA_INLINE Int pairs_of(Int bytes, int g) {
+  const int right = 2 * g - kShift;
+  const Int moved = right >= 0 ? _mm512_srli_epi16(bytes, static_cast<unsigned>(right))
+                               : _mm512_slli_epi16(bytes, static_cast<unsigned>(-right));
+  return _mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(3 << kShift)));
+}
+TESSERA_INLINE Int or_bytes(Int a, Int b) { return _mm512_or_si512(a, b); }
 // table[b] for bytes b < 16.
 TESSERA_INLINE Int look_up(const std::uint8_t* table, Int bytes) {
   const __m128i sixteen = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
@@ -31,33 +40,12 @@ TESSERA_INLINE Int broadcast_word(const std::byte* p) {
   return _mm512_set1_epi32(word);
 }
 
-// Inputs as bytes: four columns are one word.
-struct ByteInputs {
-  static constexpr bool kWide = false;
-  struct Tile {  // with many tokens: 12 integer and 12 float sums, 4 vectors of weights, in 32 registers
-    static constexpr int kTileVectors = 2;
-    static constexpr int kTileTokens = 6;
-  };
-  using Four = Int;
-  struct Sum {
-    Int products;
-  };
-  TESSERA_INLINE static Four load(const std::byte* values, std::int64_t k, std::int64_t /*columns*/) {
-    return broadcast_word(values + k);
-  }
-  TESSERA_INLINE static Sum start(Int initial) { return {initial}; }
-  TESSERA_INLINE static void add(Sum& sum, Int weights, Four inputs) {
-    sum.products = _mm512_dpbusd_epi32(sum.products, weights, inputs);
-  }
-  TESSERA_INLINE static Int finish(Sum sum) { return sum.products; }
-};
-
 // Inputs as words q = 128 high + low: all high halves of a row, then all low ones.
 struct WordInputs {
-  static constexpr bool kWide = true;
   struct Tile {  // 16 integer and 8 float sums
     static constexpr int kTileVectors = 2;
     static constexpr int kTileTokens = 4;
+    static constexpr int kFewTokens = 8;
   };
   struct Four {
     Int high;
@@ -98,19 +86,14 @@ TESSERA_INLINE float largest_magnitude(const Float (&values)[2]) {
 }
 
 // The integers of 32 elements into a quantised row.
-template <bool kWide>
 TESSERA_INLINE void store_integers(std::byte* row, std::int64_t k, std::int64_t columns,
                                    const Int (&integers)[2]) {
   TESSERA_UNROLL
   for (int v = 0; v < 2; ++v) {
     std::byte* target = row + k + 16 * v;
-    if constexpr (kWide) {
-      const Int high = _mm512_srai_epi32(_mm512_add_epi32(integers[v], _mm512_set1_epi32(64)), 7);
-      store_sixteen_bytes(target, high);
-      store_sixteen_bytes(target + columns, _mm512_sub_epi32(integers[v], _mm512_slli_epi32(high, 7)));
-    } else {
-      store_sixteen_bytes(target, integers[v]);
-    }
+    const Int high = _mm512_srai_epi32(_mm512_add_epi32(integers[v], _mm512_set1_epi32(64)), 7);
+    store_sixteen_bytes(target, high);
+    store_sixteen_bytes(target + columns, _mm512_sub_epi32(integers[v], _mm512_slli_epi32(high, 7)));
   }
 }
 

@@ -6,6 +6,8 @@ namespace tessera::kernels {
 
 namespace avx2 {
 void fill_linear(KernelTable& table);
+void fill_packed(KernelTable& table);
+void fill_packed_k_quants(KernelTable& table);
 void fill_k_quants(KernelTable& table);
 void fill_elementwise(KernelTable& table);
 void fill_attention(KernelTable& table);
@@ -14,6 +16,7 @@ void fill_attention(KernelTable& table);
 namespace avx512 {
 void fill_linear(KernelTable& table);
 void fill_packed(KernelTable& table);
+void fill_packed_k_quants(KernelTable& table);
 void fill_k_quants(KernelTable& table);
 void fill_elementwise(KernelTable& table);
 void fill_attention(KernelTable& table);
