@@ -51,7 +51,9 @@ AddedTokenMatcher::AddedTokenMatcher(std::vector<AddedToken> tokens) : tokens_(s
       node = edge->second;
     }
     token_at_[node] = static_cast<std::int32_t>(index);
-    first_bytes_[static_cast<unsigned char>(token.content[0])] = true;
+    bool& is_first = first_bytes_[static_cast<unsigned char>(token.content[0])];
+    if (!is_first) different_first_bytes_ += token.content[0];
+    is_first = true;
     has_special_ = has_special_ || token.special;
   }
 }
@@ -72,6 +74,24 @@ AddedTokenMatcher::Match AddedTokenMatcher::longest_match(std::string_view text,
   return longest;
 }
 
+std::size_t AddedTokenMatcher::Candidates::next(std::size_t position) {
+  const std::string& bytes = matcher_.different_first_bytes_;
+  if (bytes.size() > kMaximumSearchedBytes) {
+    while (position < text_.size() && !matcher_.first_bytes_[static_cast<unsigned char>(text_[position])])
+      ++position;
+    return position;
+  }
+  std::size_t first = text_.size();
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (!searched_[i] || found_[i] < position) {
+      found_[i] = std::min(text_.find(bytes[i], position), text_.size());
+      searched_[i] = true;
+    }
+    first = std::min(first, found_[i]);
+  }
+  return first;
+}
+
 void AddedTokenMatcher::split(std::string_view text, bool parse_special,
                               std::span<const TextRange> literal_ranges,
                               std::vector<TextPiece>& pieces) const {
@@ -81,10 +101,9 @@ void AddedTokenMatcher::split(std::string_view text, bool parse_special,
     while (literal != literal_ranges.end() && literal->end <= begin) ++literal;
     return literal != literal_ranges.end() && literal->begin < end && literal->begin < literal->end;
   };
-  for (std::size_t position = 0; position < text.size();) {
-    if (tokens_.empty()) break;
-    const Match match =
-        first_bytes_[static_cast<unsigned char>(text[position])] ? longest_match(text, position) : Match{};
+  Candidates candidates(*this, text);
+  for (std::size_t position = 0; (position = candidates.next(position)) < text.size();) {
+    const Match match = longest_match(text, position);
     if (match.token < 0) {
       ++position;
       continue;

@@ -45,15 +45,31 @@ class AddedTokenMatcher {
              std::vector<TextPiece>& pieces) const;
 
  private:
+  static constexpr std::size_t kMaximumSearchedBytes = 3;
+
   struct Match {
     std::size_t end = 0;
     std::int32_t token = -1;
+  };
+  // Where a token may begin, from front to back: at one of a few first bytes each is searched for by itself.
+  class Candidates {
+   public:
+    Candidates(const AddedTokenMatcher& matcher, std::string_view text) : matcher_(matcher), text_(text) {}
+    // The first at or after `position`, which must not fall; text.size() when there is none.
+    std::size_t next(std::size_t position);
+
+   private:
+    const AddedTokenMatcher& matcher_;
+    std::string_view text_;
+    std::array<std::size_t, kMaximumSearchedBytes> found_{};
+    std::array<bool, kMaximumSearchedBytes> searched_{};
   };
   Match longest_match(std::string_view text, std::size_t begin) const;
   std::uint32_t child(std::uint32_t node, unsigned char byte) const;
 
   std::vector<AddedToken> tokens_;
   std::array<bool, 256> first_bytes_{};
+  std::string different_first_bytes_;
   std::unordered_map<std::uint64_t, std::uint32_t> edges_;  // node << 8 | byte
   std::vector<std::int32_t> token_at_;                      // by node; -1: none ends here
   bool has_special_ = false;

@@ -37,16 +37,22 @@ std::string to_byte_characters(std::string_view bytes) {
   return result;
 }
 
-std::optional<std::string> from_byte_characters(std::string_view text) {
-  std::string result;
-  result.reserve(text.size());
+char* write_bytes(std::string_view text, char* output) {
   for (std::size_t position = 0; position < text.size();) {
     const DecodedCharacter character = decode_character(text, position);
     position += character.length;
     if (character.code_point >= kAlphabet.byte.size() || kAlphabet.byte[character.code_point] < 0)
-      return std::nullopt;
-    result += static_cast<char>(kAlphabet.byte[character.code_point]);
+      return nullptr;
+    *output++ = static_cast<char>(kAlphabet.byte[character.code_point]);
   }
+  return output;
+}
+
+std::optional<std::string> from_byte_characters(std::string_view text) {
+  std::string result(text.size(), '\0');
+  const char* const end = write_bytes(text, result.data());
+  if (end == nullptr) return std::nullopt;
+  result.resize(static_cast<std::size_t>(end - result.data()));
   return result;
 }
 

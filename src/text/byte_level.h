@@ -14,4 +14,8 @@ std::string to_byte_characters(std::string_view bytes);
 // The bytes that `text` stands for; nullopt when a character is not of the alphabet.
 std::optional<std::string> from_byte_characters(std::string_view text);
 
+// Writes them to `output`, which has room for text.size() bytes, and returns where they end; nullptr in the
+// same case.
+char* write_bytes(std::string_view text, char* output);
+
 }  // namespace tessera::text

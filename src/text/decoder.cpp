@@ -4,6 +4,7 @@
 #include <array>
 
 #include "text/byte_level.h"
+#include "text/underlines.h"
 #include "text/unicode.h"
 #include "text/vocabulary.h"
 
@@ -89,6 +90,49 @@ std::string joined(const std::vector<std::string>& tokens) {
   return text;
 }
 
+// The two chains of steps that most models have, without a string for each token.
+std::string byte_level_text(std::span<const std::string_view> tokens) {
+  std::size_t size = 0;
+  for (const std::string_view token : tokens) size += token.size();
+  std::string bytes(size, '\0');  // no byte character is shorter than its byte
+  char* end = bytes.data();
+  for (const std::string_view token : tokens) {
+    char* const after = write_bytes(token, end);
+    end = after != nullptr ? after : std::copy(token.begin(), token.end(), end);
+  }
+  bytes.resize(static_cast<std::size_t>(end - bytes.data()));
+  return is_valid_utf8(bytes) ? std::move(bytes) : replace_ill_formed(bytes);
+}
+
+std::string sentencepiece_text(std::span<const std::string_view> tokens) {
+  std::string text;
+  std::string bytes;
+  const auto flush = [&] {
+    if (bytes.empty()) return;
+    if (is_valid_utf8(bytes)) {
+      text += bytes;
+    } else {  // one U+FFFD for each byte of the run
+      for (std::size_t i = 0; i < bytes.size(); ++i) append_utf8(text, kReplacementCharacter);
+    }
+    bytes.clear();
+  };
+  for (std::string_view token : tokens) {
+    if (const auto byte = parse_byte_token(token)) {
+      bytes += static_cast<char>(*byte);
+      continue;
+    }
+    flush();
+    while (!token.empty()) {
+      const std::size_t found = std::min(token.find(kUnderline), token.size());
+      text.append(token.substr(0, found));
+      if (found < token.size()) text += ' ';
+      token.remove_prefix(std::min(found + kUnderline.size(), token.size()));
+    }
+  }
+  flush();
+  return text;
+}
+
 // One step over all tokens of a sequence.
 struct WholeStep {
   std::vector<std::string> tokens;
@@ -158,7 +202,16 @@ struct TokenStep {
 
 void Decoder::add(DecoderStep step) { steps_.push_back(std::move(step)); }
 
-std::string Decoder::decode(std::vector<std::string> tokens) const {
+bool Decoder::is_sentencepiece() const {
+  if (steps_.size() < 3 || steps_.size() > 4) return false;
+  const auto* replace = std::get_if<ReplaceDecoder>(steps_.data());
+  return replace != nullptr && !replace->replace.regex && replace->replace.literal == kUnderline &&
+         replace->replace.content == " " && std::holds_alternative<ByteFallbackDecoder>(steps_[1]) &&
+         std::holds_alternative<FuseDecoder>(steps_[2]) &&
+         (steps_.size() == 3 || std::holds_alternative<StripDecoder>(steps_[3]));
+}
+
+std::string Decoder::decode(std::span<const std::string_view> tokens) const {
   if (steps_.empty()) {
     std::string text;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -167,11 +220,18 @@ std::string Decoder::decode(std::vector<std::string> tokens) const {
     }
     return text;
   }
-  for (const DecoderStep& step : steps_) {
-    WholeStep whole{std::move(tokens)};
-    tokens = std::visit(whole, step);
+  if (steps_.size() == 1 && std::holds_alternative<ByteLevelDecoder>(steps_[0]))
+    return byte_level_text(tokens);
+  if (is_sentencepiece()) {
+    std::string text = sentencepiece_text(tokens);
+    return steps_.size() == 3 ? text : stripped(text, std::get<StripDecoder>(steps_[3]), true, true);
   }
-  return joined(tokens);
+  std::vector<std::string> texts(tokens.begin(), tokens.end());
+  for (const DecoderStep& step : steps_) {
+    WholeStep whole{std::move(texts)};
+    texts = std::visit(whole, step);
+  }
+  return joined(texts);
 }
 
 std::string Decoder::token_bytes(std::string_view token, bool at_start) const {

@@ -45,11 +45,14 @@ class Decoder {
   bool empty() const { return steps_.empty(); }
 
   // The text of `tokens` (the vocabulary's spellings), ill-formed bytes as U+FFFD.
-  std::string decode(std::vector<std::string> tokens) const;
+  std::string decode(std::span<const std::string_view> tokens) const;
   // The bytes one token adds: at the start of a text or within one. Possibly part of a character.
   std::string token_bytes(std::string_view token, bool at_start) const;
 
  private:
+  // Replace U+2581 by a space, bytes, and what may follow once all is one text: SentencePiece's steps.
+  bool is_sentencepiece() const;
+
   std::vector<DecoderStep> steps_;
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "text/byte_level.h"
+#include "text/encode_work.h"
 
 namespace tessera::text {
 namespace {
@@ -66,8 +67,11 @@ class PipelineTokenizer final : public Tokenizer {
     }
     std::vector<TokenId> output;
     output.reserve(text.size() / 3 + 4);
-    if (options.add_special_tokens) output = parts_.post_processor.before;
-    encode_text(text, options.parse_special, literal, output);
+    if (options.add_special_tokens) {
+      output.insert(output.end(), parts_.post_processor.before.begin(), parts_.post_processor.before.end());
+    }
+    const auto encoder = parts_.model->make_encoder(text.size());
+    encode_text(text, options.parse_special, literal, *encoder, output);
     if (options.add_special_tokens) {
       output.insert(output.end(), parts_.post_processor.after.begin(), parts_.post_processor.after.end());
     }
@@ -75,14 +79,14 @@ class PipelineTokenizer final : public Tokenizer {
   }
 
   std::string decode(std::span<const TokenId> ids, bool skip_special) const override {
-    std::vector<std::string> tokens;
+    std::vector<std::string_view> tokens;
     tokens.reserve(ids.size());
     for (const TokenId id : ids) {
       check(id);
       if (skip_special && parts_.vocabulary.kind(id) == TokenKind::control) continue;
-      tokens.emplace_back(spelling(id));
+      tokens.push_back(spelling(id));
     }
-    return parts_.decoder.decode(std::move(tokens));
+    return parts_.decoder.decode(tokens);
   }
 
   std::string token_bytes(TokenId id) const override {
@@ -120,12 +124,13 @@ class PipelineTokenizer final : public Tokenizer {
   // there.
   std::string_view spelling(TokenId id) const {
     check(id);
+    if (normalized_spellings_.empty()) return parts_.vocabulary.text(id);
     const auto found = normalized_spellings_.find(id);
     return found == normalized_spellings_.end() ? parts_.vocabulary.text(id) : found->second;
   }
 
   void encode_text(std::string_view text, bool parse_special, std::span<const TextRange> literal,
-                   std::vector<TokenId>& output) const {
+                   WordEncoder& encoder, std::vector<TokenId>& output) const {
     std::vector<TextPiece> pieces;
     plain_matcher_.split(text, parse_special, literal, pieces);
     std::vector<TextPiece> inner;
@@ -145,7 +150,7 @@ class PipelineTokenizer final : public Tokenizer {
         const std::vector<TextRange> moved = move_ranges(literal, piece.range, part, normalized.size());
         normalized_matcher_.split(normalized, parse_special, moved, inner);
       }
-      encode_pieces(normalized, inner, piece.range.begin == 0, output);
+      encode_pieces(normalized, inner, piece.range.begin == 0, encoder, output);
     }
   }
 
@@ -166,10 +171,18 @@ class PipelineTokenizer final : public Tokenizer {
   }
 
   void encode_pieces(std::string_view text, const std::vector<TextPiece>& pieces, bool at_start,
-                     std::vector<TokenId>& output) const {
+                     WordEncoder& encoder, std::vector<TokenId>& output) const {
+    const WordPattern* const pattern = parts_.byte_level && !parts_.normalizer.maps_to_byte_characters()
+                                           ? parts_.pre_tokenizer.only_pattern()
+                                           : nullptr;
     for (const TextPiece& piece : pieces) {
       if (piece.id >= 0) {
         output.push_back(piece.id);
+        continue;
+      }
+      if (pattern != nullptr) {
+        encode_words(*pattern, text.substr(piece.range.begin, piece.range.end - piece.range.begin), encoder,
+                     output);
         continue;
       }
       PreTokenizedText words;
@@ -179,8 +192,25 @@ class PipelineTokenizer final : public Tokenizer {
       words.byte_characters = parts_.normalizer.maps_to_byte_characters();
       parts_.pre_tokenizer.apply(words);
       if (words.byte_characters && parts_.byte_level) to_raw_bytes(words);
-      parts_.model->append_tokens(words.text, words.pieces, output);
+      encoder.append_tokens(words.text, words.pieces, output);
     }
+  }
+
+  // The common case, where a pattern alone cuts the text: a few words at a time, while they are in the cache.
+  static void encode_words(const WordPattern& pattern, std::string_view text, WordEncoder& encoder,
+                           std::vector<TokenId>& output) {
+    WordScanner scanner(pattern, text);
+    std::array<TextRange, 256> words{};
+    for (std::size_t begin = 0; begin < text.size();) {
+      std::size_t count = 0;
+      for (; count < words.size() && begin < text.size(); ++count) {
+        const std::size_t end = scanner.next(begin);
+        words[count] = {begin, end};
+        begin = end;
+      }
+      encoder.append_tokens(text, std::span(words).first(count), output);
+    }
+    encode_work().scanned_bytes += scanner.scanned_bytes();
   }
 
   // Byte characters back to the bytes the model knows.

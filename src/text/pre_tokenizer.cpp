@@ -388,6 +388,15 @@ void PreTokenizer::finish() {
   if (auto* last = std::get_if<ByteLevelWords>(&steps_.back())) last->map_characters = false;
 }
 
+const WordPattern* PreTokenizer::only_pattern() const {
+  if (steps_.empty() || steps_.size() > 2) return nullptr;
+  const auto* bytes = std::get_if<ByteLevelWords>(&steps_.back());
+  if (bytes == nullptr || bytes->add_prefix_space || bytes->map_characters) return nullptr;
+  if (steps_.size() == 1) return bytes->use_regex ? &kGpt2Words : nullptr;
+  const auto* split = std::get_if<SplitPattern>(steps_.data());
+  return split != nullptr && split->word_pattern && !bytes->use_regex ? &*split->word_pattern : nullptr;
+}
+
 void PreTokenizer::apply(PreTokenizedText& text) const {
   Runner runner(text);
   for (const PreTokenizerStep& step : steps_) std::visit(runner, step);

@@ -78,6 +78,10 @@ class PreTokenizer {
   // When ByteLevel comes last nothing looks at its byte characters: words then stay raw bytes.
   void finish();
 
+  // The pattern that alone cuts the text into words of raw bytes, when there is nothing else to do; else
+  // nullptr.
+  const WordPattern* only_pattern() const;
+
   // Runs all steps over `text`, whose `pieces` hold one range (or more). Linear time but for hostile regexes.
   void apply(PreTokenizedText& text) const;
 

@@ -5,7 +5,9 @@
 
 #include "text/encode_work.h"
 #include "text/symbol_merger.h"
+#include "text/underlines.h"
 #include "text/unicode.h"
+#include "text/word_cache.h"
 
 namespace tessera::text {
 namespace {
@@ -53,27 +55,54 @@ class SentencePieceBpe final : public TokenModel {
         rules_.longest = std::max(rules_.longest, vocabulary.text(id).size());
       }
     }
+    cuts_at_underlines_ = !crosses_underlines(vocabulary);
   }
 
-  void append_tokens(std::string_view text, std::span<const TextRange> words,
-                     std::vector<TokenId>& output) const override {
-    SymbolMerger<ScoreRules> merger(rules_);
-    std::vector<std::string_view>& symbols = merger.symbols();
-    for (const TextRange& word : words) {
-      symbols.clear();
-      for (std::size_t begin = word.begin, length = 0; begin < word.end; begin += length) {
-        length = character_length(text[begin]);
-        symbols.push_back(text.substr(begin, length));
-      }
-      merger.run();
-      for (const std::string_view symbol : symbols) append_symbol(symbol, output);
-    }
-    encode_work().merge_lookups += merger.lookups();
+  std::unique_ptr<WordEncoder> make_encoder(std::size_t text_bytes) const override {
+    return std::make_unique<Encoder>(*this, text_bytes);
   }
 
   std::string description() const override { return "SentencePiece BPE"; }
 
  private:
+  class Encoder final : public WordEncoder {
+   public:
+    Encoder(const SentencePieceBpe& model, std::size_t text_bytes)
+        : model_(model), cache_(text_bytes), merger_(model.rules_) {}
+
+    void append_tokens(std::string_view text, std::span<const TextRange> words,
+                       std::vector<TokenId>& output) override {
+      if (model_.cuts_at_underlines_) {
+        cut_words_.clear();
+        for (const TextRange& word : words) cut_at_underlines(text, word, cut_words_);
+        words = cut_words_;
+      }
+      append_words(cache_, text, words, output, [this](std::string_view word) { return ids_of(word); });
+      encode_work().merge_lookups += merger_.lookups();
+      merger_.reset_lookups();
+    }
+
+   private:
+    std::span<const TokenId> ids_of(std::string_view word) {
+      std::vector<std::string_view>& symbols = merger_.symbols();
+      symbols.clear();
+      for (std::size_t begin = 0, length = 0; begin < word.size(); begin += length) {
+        length = character_length(word[begin]);
+        symbols.push_back(word.substr(begin, length));
+      }
+      merger_.run();
+      ids_.clear();
+      for (const std::string_view symbol : symbols) model_.append_symbol(symbol, ids_);
+      return ids_;
+    }
+
+    const SentencePieceBpe& model_;
+    WordCache cache_;
+    SymbolMerger<ScoreRules> merger_;
+    std::vector<TextRange> cut_words_;
+    std::vector<TokenId> ids_;
+  };
+
   void append_symbol(std::string_view symbol, std::vector<TokenId>& output) const {
     if (const auto id = pieces_.find(symbol)) {
       output.push_back(*id);
@@ -95,6 +124,7 @@ class SentencePieceBpe final : public TokenModel {
   StringMap pieces_;
   std::array<TokenId, 256> bytes_{};
   ScoreRules rules_;
+  bool cuts_at_underlines_ = false;
 };
 
 }  // namespace

@@ -28,6 +28,7 @@ class SymbolMerger {
 
   // Pairs looked up so far.
   std::uint64_t lookups() const { return lookups_; }
+  void reset_lookups() { lookups_ = 0; }
 
   // Merges until nothing is left to merge; symbols() then holds the result.
   void run() {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <utility>
@@ -356,9 +358,80 @@ void normalize_run(std::string_view run, NormalForm form, std::string& result) {
   for (const utf8proc_int32_t c : characters) append_utf8(result, static_cast<CodePoint>(c));
 }
 
+// A character that is its own NFC and has nothing to do with what stands before it: neither a mark nor one
+// that composes with its predecessor (of those that are no marks, all are Hangul letters or of Kirat Rai).
+bool compute_inert(CodePoint c) {
+  if ((character_bits(c) & character::kMark) != 0 || combining_class(static_cast<utf8proc_int32_t>(c)) != 0)
+    return false;
+  if ((c >= 0x1100 && c <= 0x11ff) || (c >= 0xd7b0 && c <= 0xd7ff) || (c >= 0x16d40 && c <= 0x16d7f))
+    return false;
+  std::string alone;
+  append_utf8(alone, c);
+  std::string normal;
+  normalize_run(alone, NormalForm::nfc, normal);
+  return normal == alone;
+}
+
+// Looked into once for each character that is met, by whichever thread: all come to the same.
+bool is_inert(CodePoint c) {
+  static std::array<std::atomic<std::uint8_t>, kTableSize> known;  // 0: not yet; 1: no; 2: yes
+  if (c >= kTableSize) return false;
+  std::uint8_t state = known[c].load(std::memory_order_relaxed);
+  if (state == 0) {
+    state = compute_inert(c) ? 2 : 1;
+    known[c].store(state, std::memory_order_relaxed);
+  }
+  return state == 2;
+}
+
+// Behind the ASCII characters at `position`.
+std::size_t skip_ascii(std::string_view text, std::size_t position) {
+  constexpr std::uint64_t kHighBits = 0x8080808080808080U;
+  for (std::uint64_t part = 0; position + sizeof(part) <= text.size(); position += sizeof(part)) {
+    std::memcpy(&part, text.data() + position, sizeof(part));
+    if ((part & kHighBits) != 0) break;
+  }
+  while (position < text.size() && static_cast<unsigned char>(text[position]) < 0x80) ++position;
+  return position;
+}
+
+// NFC leaves nearly all text as it is: only what is not inert goes through normalization, with the character
+// before it, up to the next inert one.
+std::string normalize_nfc(std::string_view text) {
+  std::string result;
+  std::size_t copied = 0;
+  std::size_t before = 0;  // start of the character before `position`
+  for (std::size_t position = skip_ascii(text, 0); position < text.size();) {
+    const DecodedCharacter here = decode_character(text, position);
+    if (here.code_point < 0x80) {
+      position = skip_ascii(text, position);
+      before = position - 1;
+      continue;
+    }
+    if (is_inert(here.code_point)) {
+      before = position;
+      position += here.length;
+      continue;
+    }
+    if (position > 0 && static_cast<unsigned char>(text[position - 1]) < 0x80) before = position - 1;
+    std::size_t end = position + here.length;
+    while (end < text.size()) {
+      const DecodedCharacter next = decode_character(text, end);
+      if (next.code_point < 0x80 || is_inert(next.code_point)) break;
+      end += next.length;
+    }
+    if (copied == 0) result.reserve(text.size() + text.size() / 8);
+    result.append(text.substr(copied, before - copied));
+    normalize_run(text.substr(before, end - before), NormalForm::nfc, result);
+    copied = position = before = end;
+  }
+  return copied == 0 ? std::string(text) : std::move(result.append(text.substr(copied)));
+}
+
 }  // namespace
 
 std::string normalize(std::string_view text, NormalForm form) {
+  if (form == NormalForm::nfc) return normalize_nfc(text);
   std::string result;
   result.reserve(text.size());
   const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };

@@ -34,12 +34,32 @@ struct AsciiTable {
 };
 constexpr AsciiTable kAscii;
 
-Here look(std::string_view text, std::size_t position) {
+// The same for any byte: those of other characters have a bit of their own.
+constexpr std::uint8_t kBeyondAscii = 64;
+constexpr std::uint8_t kMayLead =
+    128;  // [^\r\n\p{L}\p{N}] but for the apostrophe, which may begin a contraction
+struct ByteTable {
+  std::uint8_t bits[256] = {};
+  constexpr ByteTable() {
+    for (unsigned c = 0; c < 256; ++c) {
+      bits[c] = c < 128 ? kAscii.bits[c] : kBeyondAscii;
+      if ((bits[c] & (kLetter | kNumber | kBeyondAscii)) == 0 && c != '\r' && c != '\n' && c != '\'')
+        bits[c] |= kMayLead;
+    }
+  }
+};
+constexpr ByteTable kAsciiOrMore;
+
+[[gnu::noinline]] Here look_beyond_ascii(std::string_view text, std::size_t position) {
+  const DecodedCharacter character = decode_character(text, position);
+  return {character_bits(character.code_point), character.length, character.code_point};
+}
+
+[[gnu::always_inline]] inline Here look(std::string_view text, std::size_t position) {
   if (position >= text.size()) return {};
   const auto byte = static_cast<unsigned char>(text[position]);
   if (byte < 0x80) return {kAscii.bits[byte], 1, byte};
-  const DecodedCharacter character = decode_character(text, position);
-  return {character_bits(character.code_point), character.length, character.code_point};
+  return look_beyond_ascii(text, position);
 }
 
 std::size_t skip(std::string_view text, std::size_t position, std::uint8_t mask) {
@@ -387,7 +407,30 @@ std::optional<WordPattern> parse_word_pattern(std::string_view pattern) {
   return result;
 }
 
+std::size_t WordScanner::scan_ascii_word(std::size_t begin) const {
+  const std::size_t size = text_.size();
+  const auto bits = [&](std::size_t position) -> unsigned {
+    return position < size ? kAsciiOrMore.bits[static_cast<unsigned char>(text_[position])] : 0U;
+  };
+  const bool leads = pattern_.letters == WordPattern::Letters::after_space ? text_[begin] == ' '
+                                                                           : (bits(begin) & kMayLead) != 0;
+  const std::size_t start = begin + (leads ? 1 : 0);
+  std::size_t end = start;
+  if (pattern_.letters != WordPattern::Letters::by_case) {
+    while ((bits(end) & kLetter) != 0) ++end;
+  } else {
+    while ((bits(end) & kUpper) != 0) ++end;
+    while ((bits(end) & kLower) != 0) ++end;
+    if (pattern_.contraction_suffix && end < size && text_[end] == '\'') return begin;
+  }
+  return end == start || (bits(end) & kBeyondAscii) != 0 ? begin : end;
+}
+
 std::size_t WordScanner::next(std::size_t begin) {
+  if (const std::size_t end = scan_ascii_word(begin); end != begin) {
+    scanned_ += end - begin;
+    return end;
+  }
   PieceScanner piece(pattern_, text_, begin, no_newline_before_);
   const std::size_t end = piece.run();
   scanned_ += std::max(end, piece.reached()) - begin;

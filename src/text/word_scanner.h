@@ -52,6 +52,10 @@ class WordScanner {
   std::size_t scanned_bytes() const { return scanned_; }
 
  private:
+  // A word of ASCII letters, with the space before it, that ends in ASCII: most of the words there are.
+  // `begin` where there is none.
+  std::size_t scan_ascii_word(std::size_t begin) const;
+
   const WordPattern& pattern_;
   std::string_view text_;
   std::size_t no_newline_before_ = 0;  // the white space up to here holds no newline
