@@ -7,9 +7,11 @@
 
 #include "base/error.h"
 #include "base/standard_folders.h"
+#include "cli/chat_parameters.h"
 #include "cli/chat_session.h"
 #include "cli/commands.h"
 #include "cli/line_editor.h"
+#include "cli/notes.h"
 #include "cli/open_model.h"
 #include "cli/options.h"
 #include "cli/sampling_flags.h"
@@ -27,17 +29,24 @@ struct ChatOptions {
   std::int64_t predict = -1;
   std::vector<std::string> stop;
   bool no_history = false;
+  bool no_save = false;
+  std::string resume;
 };
 
 constexpr const char* kFooter = R"(
-In the conversation: /help lists the commands (/system /undo /retry /edit /new /save /load /stats /params
-/exit), """ begins and ends a message of several lines, Ctrl-C stops an answer and keeps it, Ctrl-D leaves.
+In the conversation: /help lists the commands (/system /undo /retry /edit /new /save /load /sessions
+/resume /branch /rename /stats /params /exit), """ begins and ends a message of several lines, Ctrl-C stops an answer
+and keeps it, Ctrl-D leaves.
+
+Every message is saved before it is answered, every answer when it is complete; /undo, /retry and /edit leave the
+earlier branch where it was. 'tessera sessions' lists, searches, exports and deletes; --no-save saves nothing.
 
 With standard input that is not a terminal, all of it is one message; the answer alone is printed on standard
 output, and unless --temp says otherwise it is the most probable one, so that a script gets the same each time.
 
 Examples:
   tessera chat
+  tessera chat --resume 12
   tessera chat -m SmolLM2 --system "Answer in one sentence."
   echo "What is the capital of France?" | tessera chat)";
 
@@ -101,6 +110,21 @@ void converse(ChatSession& session, const ChatOptions& options, InterruptGuard& 
   fmt::print(stderr, "\n");
 }
 
+// A store that cannot be opened is said, and the conversation begins without it.
+std::unique_ptr<SavedConversation> open_saved(const ChatOptions& options, const engine::Generator& generator,
+                                              const engine::AnswerOptions& answer) {
+  if (options.no_save) return nullptr;
+  try {
+    return std::make_unique<SavedConversation>(
+        std::make_unique<store::SessionStore>(store::default_sessions_path()), generator.loaded().name,
+        parameters_json(answer));
+  } catch (const Error& error) {
+    if (!options.resume.empty()) throw;
+    show_error(fmt::format("this conversation will not be saved: {}", error.what()));
+    return nullptr;
+  }
+}
+
 void chat(const ChatOptions& options) {
   const bool is_conversation = is_terminal(STDIN_FILENO);
   InterruptGuard interrupt;
@@ -112,8 +136,16 @@ void chat(const ChatOptions& options) {
       fail(ErrorKind::bad_usage, "standard input is empty: expected a message to answer");
     }
   }
+  if (!options.resume.empty() && (options.no_save || !is_conversation)) {
+    fail(ErrorKind::bad_usage, "--resume: expected a conversation in a terminal that is saved");
+  }
   const std::unique_ptr<engine::Generator> generator = open_generator(options.model);
-  ChatSession session(*generator, answer_options(options, *generator, is_conversation), interrupt);
+  const engine::AnswerOptions answer = answer_options(options, *generator, is_conversation);
+  ChatSession session(*generator, answer, interrupt);
+  if (is_conversation) {
+    session.save_in(open_saved(options, *generator, answer));
+    if (!options.resume.empty()) session.resume(options.resume);
+  }
   if (!options.system.empty()) session.set_system(options.system);
   if (is_conversation) {
     converse(session, options, interrupt);
@@ -132,6 +164,9 @@ void define_chat(CLI::App& app) {
   add_option(app, "--stop", options->stop, "a text that ends an answer; can be repeated");
   add_sampling_flags(app, options->sampling);
   add_speculative_flags(app, options->speculative);
+  add_flag(app, "--no-save", options->no_save, "keep this conversation in memory only");
+  app.add_option("--resume", options->resume,
+                 "go on with the saved conversation of this number ('tessera sessions')");
   add_flag(app, "--no-history", options->no_history, "neither read nor write the file of earlier messages");
   app.footer(kFooter);
   app.callback([options] { chat(*options); });

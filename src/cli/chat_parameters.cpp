@@ -19,23 +19,24 @@ using engine::SamplingOptions;
 
 struct Parameter {
   const char* name;
+  const char* json_name;
   std::variant<float SamplingOptions::*, std::int64_t SamplingOptions::*, std::uint64_t SamplingOptions::*,
                std::int64_t AnswerOptions::*>
       field;
 };
 
 constexpr std::array kParameters = {
-    Parameter{"temp", &SamplingOptions::temperature},
-    Parameter{"top-k", &SamplingOptions::top_k},
-    Parameter{"top-p", &SamplingOptions::top_p},
-    Parameter{"min-p", &SamplingOptions::min_p},
-    Parameter{"typical", &SamplingOptions::typical_p},
-    Parameter{"repeat-penalty", &SamplingOptions::repetition_penalty},
-    Parameter{"repeat-last-n", &SamplingOptions::penalty_window},
-    Parameter{"presence-penalty", &SamplingOptions::presence_penalty},
-    Parameter{"frequency-penalty", &SamplingOptions::frequency_penalty},
-    Parameter{"seed", &SamplingOptions::seed},
-    Parameter{"predict", &AnswerOptions::max_new_tokens},
+    Parameter{"temp", "temperature", &SamplingOptions::temperature},
+    Parameter{"top-k", "top_k", &SamplingOptions::top_k},
+    Parameter{"top-p", "top_p", &SamplingOptions::top_p},
+    Parameter{"min-p", "min_p", &SamplingOptions::min_p},
+    Parameter{"typical", "typical_p", &SamplingOptions::typical_p},
+    Parameter{"repeat-penalty", "repeat_penalty", &SamplingOptions::repetition_penalty},
+    Parameter{"repeat-last-n", "repeat_last_n", &SamplingOptions::penalty_window},
+    Parameter{"presence-penalty", "presence_penalty", &SamplingOptions::presence_penalty},
+    Parameter{"frequency-penalty", "frequency_penalty", &SamplingOptions::frequency_penalty},
+    Parameter{"seed", "seed", &SamplingOptions::seed},
+    Parameter{"predict", "max_tokens", &AnswerOptions::max_new_tokens},
 };
 
 template <typename Options, typename Field>
@@ -57,6 +58,19 @@ std::string parameters_text(const AnswerOptions& options) {
         parameter.field);
   }
   return text;
+}
+
+std::string parameters_json(const AnswerOptions& options) {
+  std::string json;
+  for (const Parameter& parameter : kParameters) {
+    std::visit(
+        [&](auto field) {
+          json += fmt::format(R"({}"{}":{})", json.empty() ? "{" : ",", parameter.json_name,
+                              field_of(options, field));
+        },
+        parameter.field);
+  }
+  return json + "}";
 }
 
 void set_parameter(AnswerOptions& options, const std::string& assignment, std::int64_t vocabulary_size) {

@@ -12,6 +12,7 @@
 #include "base/standard_folders.h"
 #include "cli/chat_parameters.h"
 #include "cli/line_editor.h"
+#include "cli/notes.h"
 #include "cli/progress_bar.h"
 #include "cli/speculative_flags.h"
 #include "cli/terminal.h"
@@ -20,17 +21,6 @@ namespace tessera::cli {
 namespace {
 
 constexpr double kSecondsUntilPrefillIsShown = 0.5;
-
-// Text beside the conversation: dim, so that the answers stand out.
-void show_note(const std::string& text) {
-  const bool color = use_color(STDERR_FILENO);
-  fmt::print(stderr, "{}{}{}\n", color ? "\x1b[2m" : "", terminal_safe(text), color ? "\x1b[0m" : "");
-}
-
-void show_error(const std::string& text) {
-  const bool color = use_color(STDERR_FILENO);
-  fmt::print(stderr, "{}{}{}\n", color ? "\x1b[31m" : "", terminal_safe(text), color ? "\x1b[0m" : "");
-}
 
 void print_answer(const std::string& text) {
   const std::string shown = for_standard_output(text);
@@ -49,18 +39,6 @@ std::string file_argument(const std::string& argument, const char* command) {
   if (argument.empty()) fail(ErrorKind::bad_usage, "expected a file: {} FILE", command);
   if (argument.starts_with("~/")) return (home_folder() / argument.substr(2)).string();
   return argument;
-}
-
-// The beginning of a message, to recognise it by.
-std::string excerpt(const std::string& text) {
-  constexpr std::size_t kLongest = 60;
-  std::string line = text.substr(0, text.find('\n'));
-  if (line.size() > kLongest) {
-    line.resize(kLongest);
-    while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xC0U) == 0x80U) line.pop_back();
-    if (!line.empty() && static_cast<unsigned char>(line.back()) >= 0xC0U) line.pop_back();
-  }
-  return line.size() < text.size() ? line + "..." : line;
 }
 
 }  // namespace
@@ -82,7 +60,12 @@ std::span<const ChatSession::Command> ChatSession::commands() {
       Command{"/edit", "[TEXT]", "change the last message and answer it again", &ChatSession::edit},
       Command{"/new", "", "start anew; the system message stays", &ChatSession::start_anew},
       Command{"/save", "FILE", "write the conversation to a JSON file", &ChatSession::save},
-      Command{"/load", "FILE", "go on with a saved conversation", &ChatSession::load},
+      Command{"/load", "FILE", "go on with a conversation from a file", &ChatSession::load},
+      Command{"/sessions", "[WORDS]", "list the saved conversations, or those with these words",
+              &ChatSession::sessions},
+      Command{"/resume", "N", "go on with a saved conversation", &ChatSession::resume},
+      Command{"/branch", "[N]", "list the branches of this conversation, or go to one", &ChatSession::branch},
+      Command{"/rename", "TITLE", "give this conversation a title", &ChatSession::rename},
       Command{"/stats", "", "tokens so far, and the context", &ChatSession::stats},
       Command{"/params", "[NAME VALUE]", "show or set how the next token is chosen", &ChatSession::params},
       Command{"/exit", "", "leave (Ctrl-D does too)", &ChatSession::leave},
@@ -139,10 +122,14 @@ void ChatSession::send(const std::string& message) {
 }
 
 void ChatSession::answer() {
+  remember();
   try {
-    show_result(generate());
+    const engine::GenerationResult result = generate();
+    remember(&result);
+    show_result(result);
   } catch (const Error& error) {
     const auto taken_back = conversation_.undo();
+    remember();
     if (error.kind() != ErrorKind::limit) throw;
     show_error(fmt::format("The context is full: {}.", error.what()));
     show_note(fmt::format("Your message was not sent{}. {}",
@@ -243,6 +230,7 @@ void ChatSession::system(const std::string& argument, LineEditor&) {
 void ChatSession::undo(const std::string&, LineEditor&) {
   const auto text = conversation_.undo();
   if (!text) fail(ErrorKind::bad_usage, "there is nothing to take back");
+  remember();
   show_note(fmt::format("took back \"{}\" and what followed; context {}", excerpt(*text), context_text()));
 }
 
@@ -269,6 +257,7 @@ void ChatSession::edit(const std::string& argument, LineEditor& editor) {
 
 void ChatSession::start_anew(const std::string&, LineEditor&) {
   conversation_.clear();
+  if (saved_) saved_->begin_anew();
   show_note(fmt::format("a new conversation; context {}", context_text()));
 }
 
@@ -280,9 +269,9 @@ void ChatSession::save(const std::string& argument, LineEditor&) {
 
 void ChatSession::load(const std::string& argument, LineEditor&) {
   conversation_.load(file_argument(argument, "/load"));
-  for (const engine::Message& message : conversation_.messages()) {
-    show_note(fmt::format("{}: {}", message.role, excerpt(message.content)));
-  }
+  if (saved_) saved_->begin_anew();
+  remember();
+  show_messages();
   show_note(fmt::format("{} messages loaded", conversation_.messages().size()));
 }
 

@@ -1,12 +1,14 @@
 // The conversation in the terminal: what each typed line does, and what is shown around the answers. Answers
 // go to standard output, everything else to standard error.
 #pragma once
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cli/interrupt.h"
+#include "cli/saved_conversation.h"
 #include "engine/conversation.h"
 
 namespace tessera::cli {
@@ -20,6 +22,10 @@ class ChatSession {
   ChatSession(engine::Generator& generator, engine::AnswerOptions options, InterruptGuard& interrupt);
 
   void set_system(const std::string& text) { conversation_.set_system(text); }
+  // From now on every message is stored before it is answered, and every answer when it is complete.
+  void save_in(std::unique_ptr<SavedConversation> saved) { saved_ = std::move(saved); }
+  // Goes on with a stored conversation. Error bad_usage: there is none with this number.
+  void resume(const std::string& number);
   void show_welcome() const;
   // A command or a message to answer. False: leave. Errors of the engine are shown, and the session goes on.
   bool handle(const std::string& message, LineEditor& editor);
@@ -46,6 +52,10 @@ class ChatSession {
   void start_anew(const std::string&, LineEditor&);
   void save(const std::string& argument, LineEditor&);
   void load(const std::string& argument, LineEditor&);
+  void sessions(const std::string& argument, LineEditor&);
+  void resume(const std::string& argument, LineEditor&) { resume(argument); }
+  void branch(const std::string& argument, LineEditor&);
+  void rename(const std::string& argument, LineEditor&);
   void stats(const std::string&, LineEditor&);
   void params(const std::string& argument, LineEditor&);
   void leave(const std::string&, LineEditor&) { leaving_ = true; }
@@ -54,6 +64,9 @@ class ChatSession {
   void send(const std::string& message);
   void answer();
   engine::GenerationResult generate();
+  SavedConversation& saved();
+  void remember(const engine::GenerationResult* answer = nullptr);
+  void show_messages() const;
   void show_result(const engine::GenerationResult& result) const;
   std::string way_out_of_full_context() const;
   std::string context_text() const;
@@ -62,6 +75,7 @@ class ChatSession {
   engine::Conversation conversation_;
   engine::AnswerOptions options_;
   InterruptGuard* interrupt_;
+  std::unique_ptr<SavedConversation> saved_;  // none: nothing is stored
   std::uint64_t answers_ = 0;
   bool editing_ = false;
   bool leaving_ = false;

@@ -12,6 +12,7 @@ void define_help(CLI::App& app);
 void define_inspect(CLI::App& app);
 void define_models(CLI::App& app);
 void define_pull(CLI::App& app);
+void define_sessions(CLI::App& app);
 void define_template(CLI::App& app);
 void define_tokenize(CLI::App& app);
 void define_quantize(CLI::App& app);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -32,6 +33,15 @@ json as_json(const std::vector<Message>& messages) {
 
 std::string to_text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
+// Of the last one.
+void check_role(std::span<const Message> messages, const std::string& where) {
+  const std::string& role = messages.back().role;
+  if (role == "user" || role == "assistant" || (role == "system" && messages.size() == 1)) return;
+  fail(ErrorKind::bad_input,
+       "{}message {}: expected role user, assistant, or system at the beginning, found '{}'", where,
+       messages.size() - 1, printable(role));
+}
+
 std::vector<Message> messages_from(const json& saved, const std::string& path) {
   const auto list = saved.is_object() ? saved.find("messages") : saved.end();
   if (list == saved.end() || !list->is_array()) {
@@ -45,15 +55,8 @@ std::vector<Message> messages_from(const json& saved, const std::string& path) {
       }
       return item[key].get<std::string>();
     };
-    Message message{text("role"), text("content")};
-    const bool known = message.role == "user" || message.role == "assistant" ||
-                       (message.role == "system" && messages.empty());
-    if (!known) {
-      fail(ErrorKind::bad_input,
-           "{}: message {}: expected role user, assistant, or system at the beginning, found '{}'", path,
-           messages.size(), printable(message.role));
-    }
-    messages.push_back(std::move(message));
+    messages.push_back({text("role"), text("content")});
+    check_role(messages, path + ": ");
   }
   return messages;
 }
@@ -246,7 +249,12 @@ void Conversation::save(const std::string& path) const {
 }
 
 void Conversation::load(const std::string& path) {
-  messages_ = messages_from(json::parse(read_file(path, kMostSavedBytes), nullptr, false), path);
+  set_messages(messages_from(json::parse(read_file(path, kMostSavedBytes), nullptr, false), path));
+}
+
+void Conversation::set_messages(std::vector<Message> messages) {
+  for (std::size_t i = 1; i <= messages.size(); ++i) check_role(std::span(messages).first(i), "");
+  messages_ = std::move(messages);
   anchors_.clear();
   truncate_to_rendered();
 }

@@ -60,6 +60,9 @@ class Conversation {
   bool edit(std::string text);
   void clear();  // everything but the system message
 
+  // Replaces all messages; what they share with the cached ones stays in the cache. Error bad_input: a role
+  // other than user, assistant, or system at the beginning.
+  void set_messages(std::vector<Message> messages);
   // {"messages": [{"role", "content"}, ...], "model": name}. save writes atomically; load replaces all
   // messages. Error io, bad_input (file, what was expected).
   void save(const std::string& path) const;

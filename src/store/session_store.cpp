@@ -1,11 +1,11 @@
 #include "store/session_store.h"
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
 #include "base/standard_folders.h"
+#include "store/json.h"
 #include "store/rows.h"
 #include "store/schema.h"
 #include "store/text_check.h"
@@ -33,11 +33,11 @@ Session read_session(const Statement& row) {
   return session;
 }
 
-void check_parameters(std::string_view json) {
-  check_text(json, kLongestParameters, "the session's parameters");
-  if (!nlohmann::json::parse(json, nullptr, false).is_object()) {
+void check_parameters(std::string_view text) {
+  check_text(text, kLongestParameters, "the session's parameters");
+  if (!parse_json(text, "the session's parameters").is_object()) {
     fail(ErrorKind::bad_input, "the session's parameters: expected a JSON object, found '{}'",
-         printable(json));
+         printable(text));
   }
 }
 

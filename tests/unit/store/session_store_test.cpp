@@ -185,7 +185,12 @@ TEST_F(SessionStoreTest, TextsAreCheckedBeforeTheyAreStored) {
   EXPECT_THAT(error_of([&] { say(id, {}, std::string(kLongestContent + 1, 'x')); }),
               HasSubstr("at most 16777216"));
   EXPECT_THAT(error_of([&] { store_.set_parameters(id, "[]"); }), HasSubstr("expected a JSON object"));
-  EXPECT_THAT(error_of([&] { store_.set_parameters(id, "{"); }), HasSubstr("expected a JSON object"));
+  EXPECT_THAT(error_of([&] { store_.set_parameters(id, "{"); }),
+              HasSubstr("expected JSON, found something else at byte 1"));
+  std::string deep = R"({"a":)";
+  for (int i = 0; i < 100'000; ++i) deep += '[';
+  for (int i = 0; i < 100'000; ++i) deep += ']';
+  EXPECT_THAT(error_of([&] { store_.set_parameters(id, deep + "}"); }), HasSubstr("at most 64 levels"));
   EXPECT_THAT(error_of([&] { store_.append(id, {}, {.role = "root", .content = ""}); }),
               HasSubstr("expected system, user, assistant or tool, found 'root'"));
   EXPECT_EQ(store_.session(id).title, "t");

@@ -1,0 +1,114 @@
+// The commands of a chat that concern stored conversations: /sessions, /resume, /branch, /rename.
+#include <fmt/core.h>
+
+#include <charconv>
+
+#include "base/error.h"
+#include "cli/chat_session.h"
+#include "cli/notes.h"
+#include "cli/session_lines.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr std::int64_t kMostLines = 20;
+
+std::string without_end(std::string lines) {
+  if (lines.ends_with('\n')) lines.pop_back();
+  return lines;
+}
+
+}  // namespace
+
+SavedConversation& ChatSession::saved() {
+  if (!saved_) fail(ErrorKind::bad_usage, "this conversation is not saved (--no-save, or see the start)");
+  return *saved_;
+}
+
+// A store that fails must not end a conversation: it is said, and tried again with the next message.
+void ChatSession::remember(const engine::GenerationResult* answer) {
+  if (!saved_) return;
+  try {
+    try {
+      saved_->follow(conversation_.messages(), answer);
+    } catch (const Error& error) {
+      // Deleted by another program meanwhile: what goes on here is a session of its own.
+      if (error.kind() != ErrorKind::bad_usage) throw;
+      saved_->begin_anew();
+      saved_->follow(conversation_.messages(), answer);
+    }
+  } catch (const Error& error) {
+    show_error(fmt::format("not saved: {}", error.what()));
+  }
+}
+
+void ChatSession::show_messages() const {
+  for (const engine::Message& message : conversation_.messages()) {
+    show_note(fmt::format("{}: {}", message.role, excerpt(message.content)));
+  }
+}
+
+void ChatSession::sessions(const std::string& argument, LineEditor&) {
+  store::SessionStore& store = saved().store();
+  if (argument.empty()) {
+    const store::SessionPage page = store.list(saved().user(), {.limit = kMostLines});
+    if (page.sessions.empty()) return show_note("no conversation is saved yet");
+    show_note(session_lines(page.sessions, saved().session()) +
+              (page.next ? "there are older ones: /sessions WORDS searches them all\n" : "") +
+              "/resume N goes on with one");
+    return;
+  }
+  const store::SearchPage page = store.search(saved().user(), argument, {.limit = kMostLines});
+  if (page.hits.empty()) return show_note("found nothing");
+  show_note(without_end(hit_lines(page.hits)));
+  if (page.next) show_note("there are more; further words find fewer");
+}
+
+void ChatSession::resume(const std::string& number) {
+  const store::SessionId id = session_number(number);
+  const std::vector<store::Message> path = saved().path_of(id);
+  conversation_.set_messages(as_conversation(path));
+  saved().accept(id, path);
+  show_messages();
+  const store::Session session = saved().store().session(id);
+  std::string note = fmt::format("{} messages of '{}'", path.size(), session.title);
+  if (!session.model.empty() && session.model != generator_->loaded().name) {
+    note += fmt::format("; it was begun with {}", session.model);
+  }
+  show_note(note);
+}
+
+void ChatSession::branch(const std::string& argument, LineEditor&) {
+  if (!saved().session()) fail(ErrorKind::bad_usage, "this conversation has no messages yet");
+  const std::vector<store::Message> leaves = saved().store().leaves(*saved().session());
+  if (argument.empty()) {
+    std::string lines;
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      lines += fmt::format("{}{:>5}  {}  {}: {}\n", leaves[i].id == saved().leaf() ? '*' : ' ', i + 1,
+                           local_time_text(leaves[i].created_at), leaves[i].role, excerpt(leaves[i].content));
+    }
+    show_note(lines + "each branch by its last message; /branch N goes there");
+    return;
+  }
+  std::size_t number = 0;
+  const auto [end, problem] = std::from_chars(argument.data(), argument.data() + argument.size(), number);
+  if (problem != std::errc() || end != argument.data() + argument.size() || number < 1 ||
+      number > leaves.size()) {
+    fail(ErrorKind::bad_usage, "expected a branch from 1 to {}, found '{}'", leaves.size(),
+         printable(argument));
+  }
+  const std::vector<store::Message> path = saved().path_to(leaves[number - 1].id);
+  conversation_.set_messages(as_conversation(path));
+  saved().accept(*saved().session(), path);
+  show_messages();
+  show_note(fmt::format("branch {} of {}", number, leaves.size()));
+}
+
+void ChatSession::rename(const std::string& argument, LineEditor&) {
+  if (argument.empty()) fail(ErrorKind::bad_usage, "expected a title: /rename TITLE");
+  if (!saved().session()) fail(ErrorKind::bad_usage, "this conversation has no messages yet");
+  saved().store().rename(*saved().session(), argument);
+  show_note("the title is set");
+}
+
+}  // namespace tessera::cli

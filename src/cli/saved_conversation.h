@@ -1,0 +1,56 @@
+// The stored form of the conversation in the terminal: after each change the stored path is made the same as
+// the conversation, by new branches where they differ.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/conversation.h"
+#include "store/session_store.h"
+
+namespace tessera::cli {
+
+class SavedConversation {
+ public:
+  // `model` and `parameters` (JSON) describe the sessions that are begun here.
+  SavedConversation(std::unique_ptr<store::SessionStore> store, std::string model, std::string parameters);
+
+  store::SessionStore& store() { return *store_; }
+  store::UserId user() const { return user_; }
+  // None before the first message.
+  std::optional<store::SessionId> session() const { return session_; }
+  std::optional<store::MessageId> leaf() const;
+
+  // Stores what the conversation has and the path has not, below what they share, and moves the leaf to its
+  // end. A conversation without a user's message is not worth a session yet. `answer` tells about the last
+  // message. Error: those of the store; the next call then tries again.
+  void follow(const std::vector<engine::Message>& messages, const engine::GenerationResult* answer = nullptr);
+  // The next message begins another session.
+  void begin_anew();
+
+  // Goes to the session (its current path), or to another of its leaves; returns the messages. They are taken
+  // over with accept(): the caller may refuse what it was given by not calling it.
+  std::vector<store::Message> path_of(store::SessionId session);
+  std::vector<store::Message> path_to(store::MessageId leaf);
+  void accept(store::SessionId session, const std::vector<store::Message>& path);
+
+ private:
+  struct Stored {
+    store::MessageId id{};
+    engine::Message message;
+  };
+  void append(const engine::Message& message, const engine::GenerationResult* answer);
+
+  std::unique_ptr<store::SessionStore> store_;
+  store::UserId user_;
+  std::string model_;
+  std::string parameters_;
+  std::optional<store::SessionId> session_;
+  std::vector<Stored> path_;
+};
+
+// What the terminal's conversation takes of stored messages.
+std::vector<engine::Message> as_conversation(const std::vector<store::Message>& path);
+
+}  // namespace tessera::cli
