@@ -13,6 +13,7 @@ std::span<const Command> commands() {
       Command{"chat", "talk with a model", define_chat},
       Command{"generate", "continue a text; in a terminal, tell a story together", define_generate},
       Command{"sessions", "list, search, export or delete saved conversations", define_sessions},
+      Command{"serve", "answer many over HTTP, as OpenAI's API does", define_serve},
       Command{"pull", "get a model from the Hugging Face hub", define_pull},
       Command{"models", "list the models on this machine, or remove one", define_models},
       Command{"tokenize", "turn text into token ids, and back", define_tokenize},

@@ -19,5 +19,6 @@ void define_quantize(CLI::App& app);
 void define_generate(CLI::App& app);
 void define_perplexity(CLI::App& app);
 void define_bench(CLI::App& app);
+void define_serve(CLI::App& app);
 
 }  // namespace tessera::cli

@@ -1,0 +1,133 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <limits>
+#include <memory>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/open_model.h"
+#include "cli/options.h"
+#include "cli/sampling_flags.h"
+#include "serve/generator_backend.h"
+#include "serve/service.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr int kMostPort = 65535;
+constexpr std::int64_t kMostQueue = 1'000'000;
+constexpr double kLongestSeconds = 86400;
+
+struct ServeFlags {
+  ModelFlags model;
+  SamplingFlags sampling;
+  std::string host = "127.0.0.1";
+  int port = 8080;
+  std::string alias;
+  std::string api_key;
+  std::string api_key_file;
+  std::vector<std::string> allowed_hosts;
+  std::vector<std::string> cors_origins;
+  std::int64_t queue = 256;
+  std::int64_t max_connections = 4096;
+  double drain_seconds = 30;
+};
+
+constexpr const char* kFooter = R"(
+Answers OpenAI's clients (base URL http://127.0.0.1:8080/v1), Prometheus (/metrics), and plain HTTP:
+  curl http://127.0.0.1:8080/chat -H 'Content-Type: application/json' \
+       -d '{"user_id": "ada", "user_input": "What is the capital of France?"}'
+A request may say how to choose tokens; the flags here count where it does not.
+
+Only this machine reaches the server unless --host says otherwise; then give it keys: --api-key-file FILE has
+one a line, or TESSERA_API_KEY. Ctrl-C or SIGTERM finishes what is being answered, a second one stops at once.)";
+
+serve::ApiKeys read_keys(const ServeFlags& flags) {
+  serve::ApiKeys keys;
+  if (!flags.api_key.empty()) keys.add(flags.api_key, "--api-key (TESSERA_API_KEY)");
+  if (!flags.api_key_file.empty()) keys.add_file(flags.api_key_file);
+  return keys;
+}
+
+// What can be known to be wrong before the model is opened.
+serve::HttpServerOptions server_options(const ServeFlags& flags) {
+  if (flags.port < 0 || flags.port > kMostPort) {
+    fail(ErrorKind::bad_usage, "--port: expected 0 (any free one) to {}, found {}", kMostPort, flags.port);
+  }
+  if (flags.queue < 0 || flags.queue > kMostQueue) {
+    fail(ErrorKind::bad_usage, "--queue: expected 0 to {}, found {}", kMostQueue, flags.queue);
+  }
+  if (flags.max_connections < 1 || flags.max_connections > kMostQueue) {
+    fail(ErrorKind::bad_usage, "--max-connections: expected 1 to {}, found {}", kMostQueue,
+         flags.max_connections);
+  }
+  if (!(flags.drain_seconds >= 0 && flags.drain_seconds <= kLongestSeconds)) {
+    fail(ErrorKind::bad_usage, "--drain-seconds: expected 0 to {}, found {}", kLongestSeconds,
+         flags.drain_seconds);
+  }
+  serve::HttpServerOptions options;
+  options.host = flags.host;
+  options.port = static_cast<std::uint16_t>(flags.port);
+  options.max_connections = static_cast<std::size_t>(flags.max_connections);
+  options.drain_seconds = flags.drain_seconds;
+  options.stop_on_signals = true;
+  return options;
+}
+
+engine::SamplingOptions default_sampling(const ServeFlags& flags,
+                                         const engine::GenerationDefaults& defaults) {
+  // As 'tessera chat', so that both answer alike.
+  const engine::SamplingOptions fallback{.temperature = 0.4F, .top_k = 40, .top_p = 0.95F, .min_p = 0.05F};
+  return sampling_options(flags.sampling, defaults, fallback);
+}
+
+void warn_of_open_doors(const ServeFlags& flags, bool has_keys) {
+  const std::string host = flags.host;
+  const bool loopback = host == "localhost" || host == "::1" || host.starts_with("127.");
+  if (!loopback && !has_keys) {
+    fmt::print(stderr, "warning: {} is reachable from other machines, and no API keys are set\n", host);
+  }
+}
+
+void serve_model(const ServeFlags& flags) {
+  const serve::HttpServerOptions options = server_options(flags);
+  engine::check(default_sampling(flags, {}), std::numeric_limits<TokenId>::max());
+  const serve::ServiceOptions access{
+      .keys = read_keys(flags), .allowed_hosts = flags.allowed_hosts, .cors_origins = flags.cors_origins};
+  serve::GeneratorBackend backend(open_generator(flags.model), flags.queue);
+  serve::ServedModel served{.backend = &backend,
+                            .sampling = default_sampling(flags, backend.loaded().defaults)};
+  if (!flags.alias.empty()) served.names.push_back(flags.alias);
+  served.names.push_back(backend.loaded().name);
+  serve::Service service(served, access);
+  serve::HttpServer server(options, service);
+  warn_of_open_doors(flags, !access.keys.empty());
+  fmt::print("{} on {}\n", backend.loaded().name, server.url());
+  std::fflush(stdout);
+  server.run();
+  backend.stop();
+}
+
+}  // namespace
+
+void define_serve(CLI::App& app) {
+  const auto flags = std::make_shared<ServeFlags>();
+  add_model_flags(app, flags->model);
+  add_option(app, "--host", flags->host, "address to listen on; 0.0.0.0: reachable from other machines");
+  add_option(app, "--port", flags->port, "port to listen on; 0: any free one, which is printed");
+  add_option(app, "--alias", flags->alias, "another name for the model in the API");
+  add_option(app, "--api-key", flags->api_key, "a key that requests must bring; better by its variable");
+  add_option(app, "--api-key-file", flags->api_key_file, "file with one key, or its sha256:HASH, a line");
+  add_option(app, "--allowed-host", flags->allowed_hosts,
+             "a host name of this server besides localhost and addresses");
+  add_option(app, "--cors-origin", flags->cors_origins,
+             "a web page's origin that may ask, e.g. https://chat.example");
+  add_option(app, "--queue", flags->queue, "answers that may wait; more are refused with status 429");
+  add_option(app, "--max-connections", flags->max_connections, "connections at once");
+  add_option(app, "--drain-seconds", flags->drain_seconds, "when stopping, time for answers to finish");
+  add_sampling_flags(app, flags->sampling);
+  app.footer(kFooter);
+  app.callback([flags] { serve_model(*flags); });
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,161 @@
+#include "serve/completion_answer.h"
+
+#include <utility>
+
+#include "serve/api_error.h"
+
+namespace tessera::serve {
+
+CompletionAnswer::CompletionAnswer(CompletionPlan plan, std::shared_ptr<Exchange> exchange, Backend& backend,
+                                   Metrics& metrics)
+    : plan_(std::move(plan)), exchange_(std::move(exchange)), backend_(&backend), metrics_(&metrics) {
+  for (const GenerationJob& job : plan_.jobs) open_ += static_cast<std::size_t>(job.n);
+  choices_.resize(open_);
+}
+
+void CompletionAnswer::start() {
+  try {
+    for (std::size_t job = 0; job < plan_.jobs.size(); ++job) {
+      const JobId id = backend_->submit(
+          plan_.jobs[job],
+          [self = shared_from_this(), job](const GenerationEvent& e) { self->take(job, e); });
+      const std::lock_guard lock(mutex_);
+      ids_.push_back(id);
+    }
+  } catch (...) {
+    {
+      const std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    cancel_jobs();
+    throw;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    started_ = true;
+    if (over_) return cancel_jobs();  // one has failed already
+    if (!early_.empty()) emit(std::exchange(early_, {}));
+    if (open_ == 0) finish();
+  }
+  exchange_->on_abandoned([self = shared_from_this()] { self->cancel_jobs(); });
+}
+
+void CompletionAnswer::cancel_jobs() const {
+  for (const JobId id : ids_) backend_->cancel(id);
+}
+
+void CompletionAnswer::take(std::size_t job, const GenerationEvent& event) {
+  const std::lock_guard lock(mutex_);
+  if (over_) return;
+  if (!event.error.empty()) return fail(event.error);
+  const std::size_t index =
+      job * static_cast<std::size_t>(plan_.jobs[job].n) + static_cast<std::size_t>(event.choice);
+  if (!event.pieces.empty()) take_pieces(index, event);
+  if (event.result != nullptr) take_result(job, event);
+}
+
+void CompletionAnswer::take_pieces(std::size_t index, const GenerationEvent& event) {
+  if (first_token_seconds_ < 0) {
+    first_token_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+  Choice& choice = choices_[index];
+  const GenerationJob& job = plan_.jobs[index / static_cast<std::size_t>(plan_.jobs.front().n)];
+  const bool wants_logprobs = job.request.sampling.logprobs >= 0;
+  for (const engine::GeneratedPiece& piece : event.pieces) {
+    choice.text += piece.text;
+    Json logprobs;
+    if (wants_logprobs) {
+      logprobs =
+          logprobs_json(plan_.head.kind, *backend_->loaded().tokenizer, piece.tokens, choice.text_offset);
+    }
+    if (plan_.stream) {
+      const bool first = !std::exchange(choice.begun, true);
+      const std::string echo = first && !plan_.echoes.empty()
+                                   ? plan_.echoes[index / static_cast<std::size_t>(plan_.jobs.front().n)]
+                                   : std::string();
+      emit_chunk(Json::array({chunk_choice_json(plan_.head.kind, static_cast<std::int64_t>(index),
+                                                echo + piece.text, std::move(logprobs), first, nullptr)}));
+    }
+  }
+}
+
+void CompletionAnswer::take_result(std::size_t job, const GenerationEvent& event) {
+  const engine::GenerationResult& result = *event.result;
+  const std::size_t index =
+      job * static_cast<std::size_t>(plan_.jobs[job].n) + static_cast<std::size_t>(event.choice);
+  Choice& choice = choices_[index];
+  choice.reason = result.finish_reason;
+  // A prompt counts once, however many answers it gets.
+  if (event.choice == 0) {
+    usage_.prompt_tokens += result.usage.prompt_tokens;
+    usage_.cached_tokens += result.usage.cached_tokens;
+  }
+  usage_.completion_tokens += result.usage.completion_tokens;
+  if (result.finish_reason == engine::FinishReason::cancelled) {
+    return fail("the answer was cancelled");
+  }
+  if (plan_.jobs[job].request.sampling.logprobs >= 0 && !plan_.stream) {
+    choice.text_offset = 0;
+    choice.logprobs =
+        logprobs_json(plan_.head.kind, *backend_->loaded().tokenizer, result.tokens, choice.text_offset);
+  }
+  if (plan_.stream) {
+    const bool first = !std::exchange(choice.begun, true);
+    const std::string echo = first && !plan_.echoes.empty() ? plan_.echoes[job] : std::string();
+    emit_chunk(Json::array({chunk_choice_json(plan_.head.kind, static_cast<std::int64_t>(index), echo, Json(),
+                                              first, &result.finish_reason)}));
+  }
+  if (--open_ == 0 && started_) finish();
+}
+
+void CompletionAnswer::emit_chunk(Json choices, const Json* usage) {
+  const Json null;
+  emit(server_sent_event(
+      chunk_json(plan_.head, std::move(choices), plan_.include_usage && usage == nullptr ? &null : usage)));
+}
+
+void CompletionAnswer::emit(const std::string& bytes) {
+  if (!started_) {
+    early_ += bytes;
+    return;
+  }
+  // Begun with the first bytes, so that until then an error still has a status of its own.
+  exchange_->begin_stream(
+      {.content_type = "text/event-stream; charset=utf-8", .headers = {{"X-Accel-Buffering", "no"}}});
+  exchange_->write(bytes);
+}
+
+void CompletionAnswer::fail(const std::string& message) {
+  over_ = true;
+  cancel_jobs();
+  const ApiError error(500, message, "", "generation_failed");
+  exchange_->respond(error_response(error));  // ignored when a stream has begun
+  exchange_->write("data: " + error_body(error) + "\n\n");
+  exchange_->end();
+}
+
+void CompletionAnswer::finish() {
+  over_ = true;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  metrics_->count_generation(first_token_seconds_ < 0 ? seconds : first_token_seconds_, seconds,
+                             usage_.prompt_tokens, usage_.cached_tokens, usage_.completion_tokens);
+  if (plan_.stream) {
+    if (plan_.include_usage) {
+      const Json usage = usage_json(usage_);
+      emit_chunk(Json::array(), &usage);
+    }
+    emit(std::string(kStreamEnd));
+    exchange_->end();
+    return;
+  }
+  Json choices = Json::array();
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    const std::size_t job = i / static_cast<std::size_t>(plan_.jobs.front().n);
+    const std::string text = plan_.echoes.empty() ? choices_[i].text : plan_.echoes[job] + choices_[i].text;
+    choices.push_back(choice_json(plan_.head.kind, static_cast<std::int64_t>(i), text,
+                                  std::move(choices_[i].logprobs), choices_[i].reason));
+  }
+  exchange_->respond({.body = to_text(answer_json(plan_.head, std::move(choices), usage_))});
+}
+
+}  // namespace tessera::serve

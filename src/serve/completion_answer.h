@@ -1,0 +1,68 @@
+// An answer in OpenAI's form in the making: takes the events of its jobs, from the backend's thread, and
+// writes them to the exchange, whole at the end or as a stream of server-sent events.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "serve/backend.h"
+#include "serve/exchange.h"
+#include "serve/metrics.h"
+#include "serve/openai_format.h"
+
+namespace tessera::serve {
+
+struct CompletionPlan {
+  AnswerHead head;
+  std::vector<GenerationJob> jobs = {};  // one a prompt
+  std::vector<std::string> echoes = {};  // texts that the answers begin with; empty, or one a job
+  bool stream = false;
+  bool include_usage = false;
+};
+
+class CompletionAnswer : public std::enable_shared_from_this<CompletionAnswer> {
+ public:
+  // `backend` and `metrics` must outlive the answer.
+  CompletionAnswer(CompletionPlan plan, std::shared_ptr<Exchange> exchange, Backend& backend,
+                   Metrics& metrics);
+
+  // Submits the jobs; they are cancelled when the client goes away. Throws what submit() throws; then
+  // nothing is left running.
+  void start();
+
+ private:
+  struct Choice {
+    std::string text;
+    Json logprobs;
+    std::int64_t text_offset = 0;
+    bool begun = false;
+    engine::FinishReason reason = engine::FinishReason::length;
+  };
+  void take(std::size_t job, const GenerationEvent& event);
+  void take_pieces(std::size_t index, const GenerationEvent& event);
+  void take_result(std::size_t job, const GenerationEvent& event);
+  void emit(const std::string& bytes);
+  void emit_chunk(Json choices, const Json* usage = nullptr);
+  void fail(const std::string& message);
+  void finish();
+  void cancel_jobs() const;
+
+  CompletionPlan plan_;
+  std::shared_ptr<Exchange> exchange_;
+  Backend* backend_;
+  Metrics* metrics_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::mutex mutex_;
+  std::vector<JobId> ids_;
+  std::vector<Choice> choices_;
+  std::size_t open_ = 0;  // choices that have not ended
+  bool started_ = false;  // all jobs are submitted; until then a stream waits in early_
+  bool over_ = false;
+  std::string early_;
+  double first_token_seconds_ = -1;
+  engine::Usage usage_;
+};
+
+}  // namespace tessera::serve

@@ -1,0 +1,33 @@
+// Requests of OpenAI's API to plans of what to generate; every field checked.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "serve/backend.h"
+#include "serve/completion_answer.h"
+#include "serve/json_fields.h"
+
+namespace tessera::serve {
+
+// What requests are read against.
+struct ServedModel {
+  Backend* backend = nullptr;
+  engine::SamplingOptions sampling = {};  // where a request does not say otherwise
+  std::vector<std::string> names = {};    // that "model" may have; the first is told in answers
+  const engine::LoadedModel& loaded() const { return backend->loaded(); }
+};
+
+// POST /v1/chat/completions and /v1/completions. `client`: HttpRequest::client. ApiError 400 naming the
+// field; 404: another model.
+CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served, const std::string& client);
+CompletionPlan plan_text_completion(const Json& body, const ServedModel& served, const std::string& client);
+
+// ApiError 400 context_length_exceeded with both counts when `tokens` leave no room for an answer.
+void check_context(std::size_t tokens, const ServedModel& served, const std::string& param);
+
+// GET /v1/models, and one of them.
+Json models_json(const ServedModel& served, std::int64_t created);
+Json model_json(const ServedModel& served, const std::string& name, std::int64_t created);
+
+}  // namespace tessera::serve

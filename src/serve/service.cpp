@@ -1,0 +1,240 @@
+#include "serve/service.h"
+
+#include <chrono>
+#include <functional>
+#include <utility>
+
+#include "base/near_names.h"
+#include "serve/json_fields.h"
+#include "serve/openai_format.h"
+#include "serve/token_api.h"
+
+namespace tessera::serve {
+namespace {
+
+std::int64_t now_seconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+void respond_json(Exchange& exchange, const Json& body) { exchange.respond({.body = to_text(body)}); }
+
+// A page of another origin cannot send this type without being asked first (Fetch standard, CORS preflight).
+void check_body_type(const HttpRequest& request) {
+  const std::string type = to_lower_ascii(request.header("content-type"));
+  if (type.substr(0, type.find(';')) != "application/json") {
+    throw ApiError(415, fmt::format("Content-Type: expected application/json, found '{}'", printable(type)),
+                   "Content-Type", "unsupported_media_type");
+  }
+  const std::string coding = to_lower_ascii(request.header("content-encoding"));
+  if (!coding.empty() && coding != "identity") {
+    throw ApiError(415, fmt::format("Content-Encoding: expected none, found '{}'", printable(coding)),
+                   "Content-Encoding", "unsupported_media_type");
+  }
+}
+
+}  // namespace
+
+Service::Service(ServedModel served, const ServiceOptions& options)
+    : served_(std::move(served)),
+      keys_(options.keys),
+      origins_(options.allowed_hosts, options.cors_origins),
+      plain_chat_(std::make_shared<PlainChat>(served_, metrics_)),
+      created_(now_seconds()) {
+  add_operator_routes();
+  add_openai_routes();
+  add_token_routes();
+}
+
+void Service::add_operator_routes() {
+  routes_.add({.method = "GET",
+               .path = "/health",
+               .summary = "Whether the server can answer: 200, or 503 while it stops.",
+               .response_schema = "Health",
+               .open = true,
+               .light = true,
+               .handle = [this](const auto& exchange) { health(*exchange); }});
+  routes_.add({.method = "GET",
+               .path = "/metrics",
+               .summary = "Counters in Prometheus' text format.",
+               .response_type = "text/plain; version=0.0.4; charset=utf-8",
+               .light = true,
+               .handle = [this](const auto& exchange) {
+                 exchange->respond(
+                     {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_text()});
+               }});
+}
+
+void Service::add_openai_routes() {
+  routes_.add(
+      {.method = "GET",
+       .path = "/v1/models",
+       .summary = "The models that this server runs.",
+       .response_schema = "ModelList",
+       .light = true,
+       .handle = [this](const auto& exchange) { respond_json(*exchange, models_json(served_, created_)); }});
+  routes_.add({.method = "GET",
+               .path = "/v1/models/{model}",
+               .summary = "One of them.",
+               .response_schema = "Model",
+               .light = true,
+               .handle = [this](const auto& exchange) {
+                 const std::string& path = exchange->request().path;
+                 const std::string name = path.substr(std::string_view("/v1/models/").size());
+                 respond_json(*exchange, model_json(served_, name, created_));
+               }});
+  using Plan = CompletionPlan (*)(const Json&, const ServedModel&, const std::string&);
+  const auto complete = [this](Plan plan) {
+    return [this, plan](const std::shared_ptr<Exchange>& exchange) {
+      const HttpRequest& request = exchange->request();
+      std::make_shared<CompletionAnswer>(plan(parse_body(request.body), served_, request.client), exchange,
+                                         *served_.backend, metrics_)
+          ->start();
+    };
+  };
+  routes_.add({.method = "POST",
+               .path = "/v1/chat/completions",
+               .summary = "The next message of a conversation, whole or as server-sent events.",
+               .request_schema = "ChatCompletionRequest",
+               .response_schema = "ChatCompletion",
+               .generates = true,
+               .handle = complete(plan_chat_completion)});
+  routes_.add({.method = "POST",
+               .path = "/v1/completions",
+               .summary = "How a text goes on, whole or as server-sent events.",
+               .request_schema = "CompletionRequest",
+               .response_schema = "Completion",
+               .generates = true,
+               .handle = complete(plan_text_completion)});
+  routes_.add({.method = "POST",
+               .path = "/chat",
+               .summary = "The plain form: one conversation a user, the answer in HTTP chunks of text.",
+               .request_schema = "PlainChatRequest",
+               .response_type = "text/plain; charset=utf-8",
+               .generates = true,
+               .handle = [this](const auto& exchange) { plain_chat_->answer(exchange); }});
+}
+
+void Service::add_token_routes() {
+  using Call = Json (*)(const Json&, const ServedModel&);
+  const auto call = [this](Call function) {
+    return [this, function](const std::shared_ptr<Exchange>& exchange) {
+      respond_json(*exchange, function(parse_body(exchange->request().body), served_));
+    };
+  };
+  routes_.add({.method = "POST",
+               .path = "/tokenize",
+               .summary = "A text as token ids.",
+               .request_schema = "TokenizeRequest",
+               .response_schema = "TokenizeAnswer",
+               .handle = call(tokenize)});
+  routes_.add({.method = "POST",
+               .path = "/detokenize",
+               .summary = "Token ids as text.",
+               .request_schema = "DetokenizeRequest",
+               .response_schema = "DetokenizeAnswer",
+               .handle = call(detokenize)});
+  routes_.add({.method = "POST",
+               .path = "/apply-template",
+               .summary = "The prompt that messages become.",
+               .request_schema = "ApplyTemplateRequest",
+               .response_schema = "ApplyTemplateAnswer",
+               .handle = call(apply_template)});
+}
+
+// Everything that can be known from the head. The order matters: nothing is told to whom it does not concern.
+void Service::check(HttpRequest& request) const {
+  if (!origins_.allows_host(request.header("host"))) {
+    throw ApiError(403,
+                   fmt::format("Host: '{}' is not a name of this server; --allowed-host adds one",
+                               printable(request.header("host"))),
+                   "Host", "host_not_allowed");
+  }
+  if (!origins_.allows_origin(request)) {
+    throw ApiError(403,
+                   fmt::format("Origin: '{}' may not use this server; --cors-origin allows it",
+                               printable(request.header("origin"))),
+                   "Origin", "origin_not_allowed");
+  }
+  const Route* route = routes_.find(request.method, request.path);
+  if (route == nullptr || !route->open) {
+    const auto client = keys_.client_of(request);
+    if (!client) {
+      throw ApiError(401, "expected a valid API key: 'Authorization: Bearer KEY'", "", "invalid_api_key");
+    }
+    request.client = *client;
+  }
+  if (route == nullptr) {
+    const std::string methods = routes_.allowed_methods(request.path);
+    if (methods.empty()) {
+      throw ApiError(404, fmt::format("no such path: {}", printable(request.path)),
+                     "", "not_found");
+    }
+    throw ApiError(
+        405,
+        fmt::format("{}: expected {}, found {}", printable(request.path), methods, printable(request.method)),
+        "", "method_not_allowed");
+  }
+  if (route->method == "POST") check_body_type(request);
+  if (route->generates && served_.backend->full()) {
+    ApiError busy(429, "the queue is full", "", "queue_full");
+    busy.retry_after_seconds = 1;
+    throw busy;
+  }
+}
+
+std::optional<HttpResponse> Service::refuse(HttpRequest& request) {
+  const HttpHeaders cors = origins_.cors_headers(request);
+  if (request.method == "OPTIONS" && !cors.empty() && origins_.allows_host(request.header("host"))) {
+    return HttpResponse{.status = 204, .content_type = "", .body = "", .headers = cors};
+  }
+  try {
+    check(request);
+    return std::nullopt;
+  } catch (const ApiError& error) {
+    HttpResponse response = error_response(error);
+    if (error.status() == 405) response.headers.emplace_back("Allow", routes_.allowed_methods(request.path));
+    if (error.status() == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    response.headers.insert(response.headers.end(), cors.begin(), cors.end());
+    return response;
+  }
+}
+
+bool Service::is_light(const HttpRequest& request) const {
+  const Route* route = routes_.find(request.method, request.path);
+  return route != nullptr && route->light;
+}
+
+void Service::handle(std::shared_ptr<Exchange> exchange) {
+  exchange->add_headers(origins_.cors_headers(exchange->request()));
+  const Route* route = routes_.find(exchange->request().method, exchange->request().path);
+  if (route == nullptr) throw ApiError(404, "no such path", "", "not_found");
+  route->handle(exchange);
+}
+
+void Service::answered(const HttpRequest& request, int status, double seconds) {
+  const Route* route = routes_.find(request.method, request.path);
+  metrics_.count_request(route == nullptr ? "unknown" : route->path, status, seconds);
+}
+
+void Service::health(Exchange& exchange) const {
+  const bool stopping = stopping_;
+  exchange.respond(
+      {.status = stopping ? 503 : 200, .body = to_text({{"status", stopping ? "stopping" : "ok"}})});
+}
+
+std::string Service::metrics_text() const {
+  const BackendStatistics now = served_.backend->statistics();
+  const std::vector<Gauge> gauges = {
+      {"tessera_requests_waiting", "Answers that wait for the model.", static_cast<double>(now.waiting)},
+      {"tessera_requests_running", "Answers that the model works on.", static_cast<double>(now.running)},
+      {"tessera_cache_tokens", "Tokens that the key/value cache has room for.",
+       static_cast<double>(now.cache_tokens)},
+      {"tessera_cache_tokens_used", "Of those, taken.", static_cast<double>(now.cache_used_tokens)},
+      {"tessera_preemptions_total", "Answers that lost their place in the cache for a while.",
+       static_cast<double>(now.preemptions), true},
+  };
+  return metrics_.text(gauges);
+}
+
+}  // namespace tessera::serve

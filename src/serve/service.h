@@ -1,0 +1,58 @@
+// The server's answers put together: every route, who may use it, and what happens to a request on its way.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "serve/api_keys.h"
+#include "serve/http_server.h"
+#include "serve/metrics.h"
+#include "serve/openai_api.h"
+#include "serve/origin_rules.h"
+#include "serve/plain_chat.h"
+#include "serve/route_table.h"
+
+namespace tessera::serve {
+
+struct ServiceOptions {
+  ApiKeys keys = {};
+  std::vector<std::string> allowed_hosts = {};
+  std::vector<std::string> cors_origins = {};
+};
+
+class Service final : public HttpHandler {
+ public:
+  // The backend of `served` must outlive the service, and be stopped before the service goes.
+  Service(ServedModel served, const ServiceOptions& options);
+
+  std::optional<HttpResponse> refuse(HttpRequest& request) override;
+  bool is_light(const HttpRequest& request) const override;
+  void handle(std::shared_ptr<Exchange> exchange) override;
+  void answered(const HttpRequest& request, int status, double seconds) override;
+
+  const RouteTable& routes() const { return routes_; }
+  // /health tells it with status 503, so that a load balancer sends nobody any more.
+  void set_stopping() { stopping_ = true; }
+
+ private:
+  void add_operator_routes();
+  void add_openai_routes();
+  void add_token_routes();
+  void check(HttpRequest& request) const;
+  void health(Exchange& exchange) const;
+  std::string metrics_text() const;
+
+  ServedModel served_;
+  ApiKeys keys_;
+  OriginRules origins_;
+  Metrics metrics_;
+  std::shared_ptr<PlainChat> plain_chat_;
+  RouteTable routes_;
+  std::int64_t created_;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace tessera::serve
