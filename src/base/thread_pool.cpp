@@ -4,14 +4,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
-#include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "base/cgroup_quota.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -164,14 +166,6 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain,
 
 namespace {
 
-int cgroup_quota() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
-  return std::max(1, static_cast<int>(std::atof(quota.c_str()) / period + 0.5));
-}
-
 std::unique_ptr<ThreadPool>& pool_slot() {
   static std::unique_ptr<ThreadPool> pool;
   return pool;
@@ -189,8 +183,11 @@ int usable_cpus() {
   CPU_ZERO(&set);
   int cpus = 1;
   if (::sched_getaffinity(0, sizeof(set), &set) == 0) cpus = std::max(1, CPU_COUNT(&set));
-  const int quota = cgroup_quota();
-  return quota > 0 ? std::min(cpus, quota) : cpus;
+  // Half a CPU and more is worth a thread: two threads on 1.5 CPUs finish sooner than one.
+  if (const auto quota = cgroup_cpu_quota(); quota && *quota < cpus) {
+    cpus = std::max(1, static_cast<int>(std::lround(*quota)));
+  }
+  return cpus;
 }
 
 ThreadPool& thread_pool() {
