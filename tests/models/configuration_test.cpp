@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <ostream>
 
 #include "golden_model.h"
 
@@ -20,6 +21,7 @@ struct Edit {
   std::string to;
   ErrorKind kind;
   std::vector<std::string> named;  // what the error must say
+  friend void PrintTo(const Edit& edit, std::ostream* out) { *out << edit.what; }
 };
 
 constexpr auto kBad = ErrorKind::bad_input;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <numeric>
+#include <ostream>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,6 +57,7 @@ struct GoldenModel {
   std::string name;
   std::filesystem::path path;
   bool gguf() const { return path.extension() == ".gguf"; }
+  friend void PrintTo(const GoldenModel& model, std::ostream* out) { *out << model.path.filename().string(); }
 };
 
 inline std::vector<GoldenModel> golden_models() {

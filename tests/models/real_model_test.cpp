@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <ostream>
 #include <sstream>
 
 #include "golden_model.h"
@@ -65,6 +66,7 @@ struct RealModel {
   std::string name;
   std::optional<std::filesystem::path> path;
   std::string absent;  // why it may be missing
+  friend void PrintTo(const RealModel& model, std::ostream* out) { *out << model.name; }
 };
 
 std::vector<RealModel> real_models() {

@@ -6,12 +6,20 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "base/float16.h"
 #include "kernels/kernel_table.h"
+
+namespace tessera {
+
+// For the names that GoogleTest gives to cases.
+inline void PrintTo(Isa isa, std::ostream* out) { *out << isa_name(isa); }
+
+}  // namespace tessera
 
 namespace tessera::kernels::testing {
 
