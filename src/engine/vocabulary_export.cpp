@@ -120,7 +120,7 @@ void read_merges(Source& source, const json& merges) {
       left = line.substr(0, space);
       right = space == std::string::npos ? "" : line.substr(space + 1);
     }
-    source.merges.push_back(left + " " + right);
+    source.merges.push_back(fmt::format("{} {}", left, right));
     source.merge_pairs.emplace_back(std::move(left), std::move(right));
   }
 }
@@ -260,7 +260,8 @@ class VocabularyExporter {
     set("add_eos_token", additions_.eos);
     if (const auto id = tokenizer_->bos_token()) set("bos_token_id", std::int64_t{*id});
     if (const auto id = tokenizer_->eos_token()) set("eos_token_id", std::int64_t{*id});
-    if (source_->unknown && !source_->byte_level) set("unknown_token_id", *source_->unknown);
+    if (const auto& unknown = source_->unknown; unknown && !source_->byte_level)
+      set("unknown_token_id", *unknown);
     return metadata;
   }
 
