@@ -2,7 +2,7 @@
 
 namespace tessera {
 
-void throw_error(ErrorKind kind, std::string message) { throw Error(kind, message); }
+void throw_error(ErrorKind kind, const std::string& message) { throw Error(kind, message); }
 
 std::string printable(std::string_view text, std::size_t limit) {
   std::string result;

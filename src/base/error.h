@@ -28,7 +28,7 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
-[[noreturn]] void throw_error(ErrorKind kind, std::string message);
+[[noreturn]] void throw_error(ErrorKind kind, const std::string& message);
 
 // Throws Error with a formatted one-line message.
 template <typename... Arguments>

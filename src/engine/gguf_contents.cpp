@@ -26,9 +26,9 @@ void expect_all_supported(const WeightSource& source) {
 
 GgufContents copy_of_gguf(const formats::ModelFiles& files) {
   const std::shared_ptr<const WeightSource>& source = files.weights;
-  if (source->metadata().find_int("split.count").value_or(1) > 1) {
+  if (const auto parts = source->metadata().find_int("split.count"); parts && *parts > 1) {
     fail(ErrorKind::unsupported, "{}: expected a model in one file, found one part of {}",
-         source->metadata().where("split.count"), *source->metadata().find_int("split.count"));
+         source->metadata().where("split.count"), *parts);
   }
   const auto file = MappedFile::open(source->origin());
   GgufContents contents;

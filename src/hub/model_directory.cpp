@@ -264,14 +264,14 @@ std::optional<fs::path> find_pulled_model(const ModelReference& reference) {
   for (const fs::path& file : gguf_files_of(*snapshot)) {
     if (quantization_fits(reference.quantization, file)) return file;
   }
-  if (reference.quantization.empty() && is_model_folder(*snapshot)) return *snapshot;
+  if (reference.quantization.empty() && is_model_folder(*snapshot)) return snapshot;
   return std::nullopt;
 }
 
 std::string resolve_model(std::string_view name_or_path) {
   if (name_or_path.empty())
     fail(ErrorKind::bad_usage, "no model: expected a file, a folder or a name, found ''");
-  const std::string wanted(name_or_path);
+  std::string wanted(name_or_path);
   const fs::path path(wanted);
   std::error_code problem;
   if (fs::is_regular_file(path, problem)) return wanted;
