@@ -167,8 +167,7 @@ void Service::check(HttpRequest& request) const {
   if (route == nullptr) {
     const std::string methods = routes_.allowed_methods(request.path);
     if (methods.empty()) {
-      throw ApiError(404, fmt::format("no such path: {}", printable(request.path)),
-                     "", "not_found");
+      throw ApiError(404, fmt::format("no such path: {}", printable(request.path)), "", "not_found");
     }
     throw ApiError(
         405,
