@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/generation_report.h"
+#include "cli/grammar_flags.h"
 #include "cli/interrupt.h"
 #include "cli/open_model.h"
 #include "cli/options.h"
@@ -36,6 +37,7 @@ struct GenerateFlags {
   std::int64_t predict = 256;
   SamplingFlags sampling;
   SpeculativeFlags speculative;
+  GrammarFlags grammar;
   std::vector<std::string> stop;
   std::int64_t logprobs = -1;
   bool ignore_eos = false;
@@ -52,6 +54,7 @@ void check_flags(const GenerateFlags& flags) {
   sampling.logprobs = flags.logprobs;
   engine::check(sampling, std::numeric_limits<TokenId>::max());
   speculative_options(flags.speculative);
+  grammar_rules(flags.grammar);
   for (const std::string& stop : flags.stop) {
     if (stop.empty()) fail(ErrorKind::bad_usage, "--stop: expected a text, found an empty one");
   }
@@ -78,6 +81,7 @@ class Story {
       : generator_(&generator), flags_(&flags), sequence_(generator.new_sequence()) {
     sampling_ = sampling_options(flags.sampling, generator.loaded().defaults, story_sampling());
     sampling_.logprobs = flags.logprobs;
+    grammar_ = token_grammar(flags.grammar, generator.loaded());
   }
 
   const engine::SamplingOptions& sampling() const { return sampling_; }
@@ -102,7 +106,8 @@ class Story {
                                   .max_new_tokens = flags_->predict,
                                   .stop = flags_->stop,
                                   .ignore_end_of_generation = flags_->ignore_eos,
-                                  .speculative = speculative_options(flags_->speculative)};
+                                  .speculative = speculative_options(flags_->speculative),
+                                  .grammar = grammar_};
     engine::GenerationResult result = generator_->generate(sequence_, request, on_piece, interrupt.flag());
     text_ += result.text;
     tokens_ = sequence_.tokens();
@@ -120,6 +125,7 @@ class Story {
   const GenerateFlags* flags_;
   engine::Sequence sequence_;
   engine::SamplingOptions sampling_;
+  std::shared_ptr<const engine::TokenGrammar> grammar_;
   std::string text_;
   std::vector<TokenId> tokens_;
 };
@@ -204,6 +210,7 @@ void define_generate(CLI::App& app) {
              "tokens to generate at most; -1: until the context is full");
   add_sampling_flags(app, flags->sampling);
   add_speculative_flags(app, flags->speculative);
+  add_grammar_flags(app, flags->grammar);
   add_option(app, "--stop", flags->stop, "end before this text; can be repeated")->allow_extra_args(false);
   add_option(app, "--logprobs", flags->logprobs,
              "log probabilities of each token and of the K best: in the JSON, else as a table; -1: none");

@@ -29,7 +29,7 @@ struct EngineOptions {
   SchedulerOptions scheduler = {};
   // While sequences decode, prompts are cut so that a pass takes about so long: the gap between two tokens.
   // 0: a pass is as large as scheduler.max_batch_tokens allows.
-  double pass_seconds = 0.06;
+  double pass_seconds = 0.1;
   std::int64_t max_waiting = 1024;  // answers that wait; more are refused
 };
 

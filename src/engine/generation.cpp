@@ -65,6 +65,7 @@ Generation::Generation(const LoadedModel& loaded, Request request, std::int64_t 
       drafter_(request_.speculative),
       finished_(request_.max_new_tokens == 0) {
   result_.usage.prompt_tokens = static_cast<std::int64_t>(request_.prompt.size());
+  if (request_.grammar) grammar_state_ = request_.grammar->start();
 }
 
 std::int64_t Generation::draft(Sequence& sequence, std::int64_t limit, const VerificationCost& cost,
@@ -89,7 +90,9 @@ void Generation::advance(Sequence& sequence, const Tensor& logits) {
       const auto history = std::span(sequence.tokens()).first(static_cast<std::size_t>(length));
       const auto row_logits =
           logits.as<float>().subspan(static_cast<std::size_t>(row * width), static_cast<std::size_t>(width));
-      SampledToken sampled = sampler_.sample(row_logits, history, generated());
+      const auto mask = request_.grammar ? request_.grammar->mask(grammar_state_) : nullptr;
+      SampledToken sampled = sampler_.sample(row_logits, history, generated(),
+                                             mask ? std::span(*mask) : std::span<const std::uint64_t>());
       last = sampled.token;
       take(std::move(sampled), length + 1);
       const bool accepted = row < drafts && sequence.tokens()[static_cast<std::size_t>(length)] == last;
@@ -107,11 +110,13 @@ void Generation::advance(Sequence& sequence, const Tensor& logits) {
 // `length`: of the sequence with this token.
 void Generation::take(SampledToken token, std::int64_t length) {
   ++result_.usage.completion_tokens;
-  if (!request_.ignore_end_of_generation && ends_generation(*loaded_, token.token)) {
-    return finish(FinishReason::end_of_generation);
-  }
+  // A grammar allows the end only where the text is complete, and nothing may follow it.
+  const bool may_end = !request_.ignore_end_of_generation || request_.grammar;
+  if (may_end && ends_generation(*loaded_, token.token)) return finish(FinishReason::end_of_generation);
+  if (request_.grammar) grammar_state_ = request_.grammar->accept(grammar_state_, token.token);
   result_.tokens.push_back(token);
   if (output_.push(std::move(token))) return finish(FinishReason::stop);
+  if (request_.grammar && request_.grammar->is_exhausted(grammar_state_)) return finish(FinishReason::stop);
   if (request_.max_new_tokens > 0 && generated() >= request_.max_new_tokens) {
     return finish(FinishReason::length);
   }

@@ -10,6 +10,7 @@
 #include "engine/sequence.h"
 #include "engine/speculative.h"
 #include "engine/text_output.h"
+#include "engine/token_grammar.h"
 #include "tensor/tensor.h"
 
 namespace tessera::engine {
@@ -54,6 +55,7 @@ class Generation {
   Sampler sampler_;
   TextOutput output_;
   Drafter drafter_;
+  TokenGrammar::State grammar_state_ = 0;
   GenerationResult result_;
   bool finished_ = false;
 };

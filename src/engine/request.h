@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ struct SpeculativeOptions {
 };
 inline constexpr std::int64_t kMostDraftTokens = 256;
 
+class TokenGrammar;
+
 struct Request {
   std::vector<TokenId> prompt = {};  // at least one token
   SamplingOptions sampling = {};
@@ -29,11 +32,12 @@ struct Request {
   std::vector<std::string> stop = {};  // strings that end the text; not part of it
   bool ignore_end_of_generation = false;
   SpeculativeOptions speculative = {};
+  std::shared_ptr<const TokenGrammar> grammar = {};  // the text follows it; its end ends the text
 };
 
 enum class FinishReason {
   end_of_generation,  // the model ended its text
-  stop,               // a stop string
+  stop,               // a stop string, or the end of the grammar
   length,             // max_new_tokens
   context_full,       // no room for another token
   cancelled,

@@ -79,13 +79,14 @@ Sampler::Sampler(SamplingOptions options, std::int64_t vocabulary_size)
 }
 
 SampledToken Sampler::sample(std::span<const float> logits, std::span<const TokenId> history,
-                             std::int64_t generated) {
+                             std::int64_t generated, std::span<const std::uint64_t> allowed) {
   logits = logits.first(static_cast<std::size_t>(vocabulary_size_));
   SampledToken sampled;
   if (options_.temperature == 0.0F) {
-    sampled.token = most_probable(adjusts_logits() ? adjusted(logits, history, generated) : logits);
+    sampled.token = most_probable(
+        adjusts_logits() || !allowed.empty() ? adjusted(logits, history, generated, allowed) : logits);
   } else {
-    filter(adjusted(logits, history, generated));
+    filter(adjusted(logits, history, generated, allowed));
     sampled.token = draw();
   }
   if (options_.logprobs >= 0) add_logprobs(logits, sampled);
@@ -124,8 +125,13 @@ TokenId Sampler::most_probable(std::span<const float> logits) {
 }
 
 std::span<const float> Sampler::adjusted(std::span<const float> logits, std::span<const TokenId> history,
-                                         std::int64_t generated) {
+                                         std::int64_t generated, std::span<const std::uint64_t> allowed) {
   logits_.assign(logits.begin(), logits.end());
+  if (!allowed.empty()) {
+    for (std::size_t i = 0; i < logits_.size(); ++i) {
+      if ((allowed[i / 64] >> (i % 64) & 1U) == 0) logits_[i] = -kInfinity;
+    }
+  }
   for (const auto& [token, bias] : options_.logit_bias) logits_[static_cast<std::size_t>(token)] += bias;
   if (options_.penalty_window >= 0 && std::cmp_less(options_.penalty_window, history.size())) {
     history = history.last(static_cast<std::size_t>(options_.penalty_window));

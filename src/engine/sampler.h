@@ -61,9 +61,10 @@ class Sampler {
   Sampler(SamplingOptions options, std::int64_t vocabulary_size);
 
   // logits [V]; `history`: all tokens so far, of which the last `generated` were made by the model. NaN
-  // counts as -infinity. Error internal when no token is left with a finite probability.
-  SampledToken sample(std::span<const float> logits, std::span<const TokenId> history,
-                      std::int64_t generated);
+  // counts as -infinity. `allowed`: a bit for each token that may be chosen; none given, all may. Error
+  // internal when no token is left with a finite probability.
+  SampledToken sample(std::span<const float> logits, std::span<const TokenId> history, std::int64_t generated,
+                      std::span<const std::uint64_t> allowed = {});
 
   // The distribution that sample() draws from: (token, probability), most probable first. For tests and
   // inspection.
@@ -81,7 +82,7 @@ class Sampler {
   // The logits after bias and penalties, in Hugging Face's order: bias, repetition; then presence and
   // frequency.
   std::span<const float> adjusted(std::span<const float> logits, std::span<const TokenId> history,
-                                  std::int64_t generated);
+                                  std::int64_t generated, std::span<const std::uint64_t> allowed = {});
   bool adjusts_logits() const;
   void penalize_repetition(std::span<const TokenId> history);
   void penalize_presence(std::span<const TokenId> history);

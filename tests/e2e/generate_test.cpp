@@ -123,6 +123,30 @@ TEST_F(GenerateWithDefaultModel, AFullContextAndALongPromptAreSaid) {
   EXPECT_THAT(prompt_too_long.errors, HasSubstr("holds 8"));
 }
 
+TEST_F(GenerateWithDefaultModel, AGrammarBindsTheText) {
+  const std::string schema =
+      R"({"type": "object", "properties": {"color": {"enum": ["red", "green"]}, "size": {"type": "integer"}},
+          "required": ["color", "size"]})";
+  for (const char* seed : {"1", "2", "3"}) {
+    const json result =
+        generate_json({"-p", "A box:", "-n", "80", "--temp", "1.5", "--seed", seed, "--json-schema", schema});
+    const json box = json::parse(result["text"].get<std::string>(), nullptr, false);
+    ASSERT_TRUE(box.is_object()) << result["text"];
+    EXPECT_TRUE(box["color"] == "red" || box["color"] == "green");
+    EXPECT_TRUE(box["size"].is_number_integer());
+    EXPECT_EQ(result["finish_reason"], "stop");
+  }
+  const testing::TemporaryFolder folder;
+  const std::string path = (folder.path() / "answer.gbnf").string();
+  std::ofstream(path) << "root ::= \" yes\" | \" no\"\n";
+  const auto answer = generate({"-p", "Is the sky blue?", "--grammar-file", path});
+  EXPECT_TRUE(answer.output == " yes\n" || answer.output == " no\n") << answer.output;
+  std::ofstream(path) << "root ::= [\n";
+  const auto broken = generate({"-p", "x", "--grammar-file", path});
+  EXPECT_EQ(broken.exit_code, 1);
+  EXPECT_THAT(broken.errors, HasSubstr("grammar: line 1, column 10"));
+}
+
 // A terminal of its own: prompt, a passage, Enter for the next one, a word to steer, Ctrl-D.
 TEST_F(GenerateWithDefaultModel, StoryModeGoesOnWithEnterAndEndsWithControlD) {
   int terminal = -1;
