@@ -383,8 +383,31 @@ bool PreTokenizer::is_byte_level() const {
   });
 }
 
+// Cutting around every number and then into words is one step.
+void PreTokenizer::join_numbers_and_words() {
+  for (std::size_t i = 0; i + 1 < steps_.size(); ++i) {
+    const auto* numbers = std::get_if<SplitCharacters>(&steps_[i]);
+    if (numbers == nullptr || numbers->is_match != is_numeric || numbers->behavior != SplitBehavior::isolated)
+      continue;
+    SplitPattern both;
+    if (auto* split = std::get_if<SplitPattern>(&steps_[i + 1]); split != nullptr && split->word_pattern) {
+      both.word_pattern = split->word_pattern;
+      steps_.erase(steps_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    } else if (auto* bytes = std::get_if<ByteLevelWords>(&steps_[i + 1]);
+               bytes != nullptr && bytes->use_regex && !bytes->add_prefix_space) {
+      both.word_pattern = kGpt2Words;
+      bytes->use_regex = false;
+    } else {
+      continue;
+    }
+    both.word_pattern->each_number_apart = true;
+    steps_[i] = std::move(both);
+  }
+}
+
 void PreTokenizer::finish() {
   if (steps_.empty()) return;
+  join_numbers_and_words();
   if (auto* last = std::get_if<ByteLevelWords>(&steps_.back())) last->map_characters = false;
 }
 

@@ -75,7 +75,8 @@ class PreTokenizer {
   bool empty() const { return steps_.empty(); }
   // ByteLevel is among the steps: the model's words are bytes.
   bool is_byte_level() const;
-  // When ByteLevel comes last nothing looks at its byte characters: words then stay raw bytes.
+  // Call when all steps are there. When ByteLevel comes last nothing looks at its byte characters: words then
+  // stay raw bytes.
   void finish();
 
   // The pattern that alone cuts the text into words of raw bytes, when there is nothing else to do; else
@@ -86,6 +87,8 @@ class PreTokenizer {
   void apply(PreTokenizedText& text) const;
 
  private:
+  void join_numbers_and_words();
+
   std::vector<PreTokenizerStep> steps_;
 };
 

@@ -426,12 +426,41 @@ std::size_t WordScanner::scan_ascii_word(std::size_t begin) const {
   return end == start || (bits(end) & kBeyondAscii) != 0 ? begin : end;
 }
 
+std::size_t WordScanner::find_number(std::size_t from) const {
+  while (from < text_.size()) {
+    const auto byte = static_cast<unsigned char>(text_[from]);
+    if (byte < 0x80) {
+      if ((kAscii.bits[byte] & kNumber) != 0) break;
+      ++from;
+      continue;
+    }
+    const DecodedCharacter character = decode_character(text_, from);
+    if (is_numeric(character.code_point)) break;
+    from += character.length;
+  }
+  return from;
+}
+
+// Pieces end at a number, and the text does for them.
 std::size_t WordScanner::next(std::size_t begin) {
+  std::string_view text = text_;
+  if (pattern_.each_number_apart) {
+    if (!number_is_known_ || number_ < begin) {
+      number_ = find_number(begin);
+      number_is_known_ = true;
+    }
+    if (number_ == begin) {
+      const std::size_t length = character_length(text_[begin]);
+      scanned_ += length;
+      return begin + length;
+    }
+    text = text_.substr(0, number_);
+  }
   if (const std::size_t end = scan_ascii_word(begin); end != begin) {
     scanned_ += end - begin;
     return end;
   }
-  PieceScanner piece(pattern_, text_, begin, no_newline_before_);
+  PieceScanner piece(pattern_, text, begin, no_newline_before_);
   const std::size_t end = piece.run();
   scanned_ += std::max(end, piece.reached()) - begin;
   return end;

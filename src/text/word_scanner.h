@@ -32,6 +32,7 @@ struct WordPattern {
   bool newline_runs = false;            // \s*[\r\n]+
   bool spaces_by_powers = false;        // \s{512}(?!\S)|\s{256}(?!\S)|...|\s{1,2}(?!\S)|\s{1} (Jais 2)
   bool han_runs = false;                // by_case: \p{Han}+ comes first, and no Han is a letter (Kimi)
+  bool each_number_apart = false;  // the text was cut around every number first (Digits of tokenizer.json)
 };
 
 // What `pattern` means, when it is one of these; nullopt: leave it to the regex engine.
@@ -58,6 +59,10 @@ class WordScanner {
 
   const WordPattern& pattern_;
   std::string_view text_;
+  std::size_t find_number(std::size_t from) const;
+
+  std::size_t number_ = 0;  // each_number_apart: the next number; text_.size() when there is none
+  bool number_is_known_ = false;
   std::size_t no_newline_before_ = 0;  // the white space up to here holds no newline
   std::size_t scanned_ = 0;
 };

@@ -126,6 +126,33 @@ TEST(WordScanner, CutsAsTheRegularExpression) {
   }
 }
 
+TEST(WordScanner, CutsAroundEachNumberFirst) {
+  std::mt19937 random(7);
+  for (const char* source : kPatterns) {
+    auto pattern = parse_word_pattern(source);
+    ASSERT_TRUE(pattern);
+    const WordPattern words = *pattern;
+    pattern->each_number_apart = true;
+    for (int round = 0; round < 100; ++round) {
+      const std::string text = random_text(random, 60);
+      std::vector<std::size_t> expected;
+      std::size_t part = 0;  // where the text between two numbers begins
+      for (std::size_t position = 0; position <= text.size();) {
+        const bool at_end = position == text.size();
+        const DecodedCharacter here = at_end ? DecodedCharacter{} : decode_character(text, position);
+        if (at_end || is_numeric(here.code_point)) {
+          for (const std::size_t end : ends_of(words, std::string_view(text).substr(part, position - part)))
+            expected.push_back(part + end);
+          if (at_end) break;
+          expected.push_back(part = position + here.length);
+        }
+        position += here.length;
+      }
+      ASSERT_EQ(ends_of(*pattern, text), expected) << source << "\n" << printable(text, 4000);
+    }
+  }
+}
+
 TEST(WordScanner, LeavesOtherPatternsToTheRegexEngine) {
   EXPECT_FALSE(parse_word_pattern(R"(\p{L}+|\s+)"));
   EXPECT_FALSE(parse_word_pattern(std::string(kPatterns[0]) + "|x"));
