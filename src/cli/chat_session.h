@@ -65,6 +65,7 @@ class ChatSession {
   void answer();
   engine::GenerationResult generate();
   SavedConversation& saved();
+  store::SessionId saved_session();
   void remember(const engine::GenerationResult* answer = nullptr);
   void show_messages() const;
   void show_result(const engine::GenerationResult& result) const;

@@ -25,6 +25,12 @@ SavedConversation& ChatSession::saved() {
   return *saved_;
 }
 
+store::SessionId ChatSession::saved_session() {
+  const std::optional<store::SessionId> session = saved().session();
+  if (!session) fail(ErrorKind::bad_usage, "this conversation has no messages yet");
+  return *session;
+}
+
 // A store that fails must not end a conversation: it is said, and tried again with the next message.
 void ChatSession::remember(const engine::GenerationResult* answer) {
   if (!saved_) return;
@@ -66,7 +72,7 @@ void ChatSession::sessions(const std::string& argument, LineEditor&) {
 
 void ChatSession::resume(const std::string& number) {
   const store::SessionId id = session_number(number);
-  const std::vector<store::Message> path = saved().path_of(id);
+  const std::vector<store::Message> path = saved().store().path(id);
   conversation_.set_messages(as_conversation(path));
   saved().accept(id, path);
   show_messages();
@@ -79,8 +85,8 @@ void ChatSession::resume(const std::string& number) {
 }
 
 void ChatSession::branch(const std::string& argument, LineEditor&) {
-  if (!saved().session()) fail(ErrorKind::bad_usage, "this conversation has no messages yet");
-  const std::vector<store::Message> leaves = saved().store().leaves(*saved().session());
+  const store::SessionId session = saved_session();
+  const std::vector<store::Message> leaves = saved().store().leaves(session);
   if (argument.empty()) {
     std::string lines;
     for (std::size_t i = 0; i < leaves.size(); ++i) {
@@ -97,17 +103,16 @@ void ChatSession::branch(const std::string& argument, LineEditor&) {
     fail(ErrorKind::bad_usage, "expected a branch from 1 to {}, found '{}'", leaves.size(),
          printable(argument));
   }
-  const std::vector<store::Message> path = saved().path_to(leaves[number - 1].id);
+  const std::vector<store::Message> path = saved().store().path_to(session, leaves[number - 1].id);
   conversation_.set_messages(as_conversation(path));
-  saved().accept(*saved().session(), path);
+  saved().accept(session, path);
   show_messages();
   show_note(fmt::format("branch {} of {}", number, leaves.size()));
 }
 
 void ChatSession::rename(const std::string& argument, LineEditor&) {
   if (argument.empty()) fail(ErrorKind::bad_usage, "expected a title: /rename TITLE");
-  if (!saved().session()) fail(ErrorKind::bad_usage, "this conversation has no messages yet");
-  saved().store().rename(*saved().session(), argument);
+  saved().store().rename(saved_session(), argument);
   show_note("the title is set");
 }
 

@@ -27,21 +27,23 @@ void SavedConversation::follow(const std::vector<engine::Message>& messages,
     session_ = store_->create(
         user_, {.title = store::title_from(first->content), .model = model_, .parameters = parameters_});
   }
+  const store::SessionId session = *session_;
   const auto shared = std::ranges::mismatch(
       messages, path_,
       [](const engine::Message& message, const Stored& stored) { return message == stored.message; });
   const auto count = static_cast<std::size_t>(shared.in1 - messages.begin());
   if (count == messages.size()) {
     if (count == path_.size()) return;
-    store_->set_leaf(*session_, count == 0 ? std::nullopt : std::optional(path_[count - 1].id));
+    store_->set_leaf(session, count == 0 ? std::nullopt : std::optional(path_[count - 1].id));
   }
   path_.resize(count);
   for (std::size_t i = count; i < messages.size(); ++i) {
-    append(messages[i], i + 1 == messages.size() ? answer : nullptr);
+    append(session, messages[i], i + 1 == messages.size() ? answer : nullptr);
   }
 }
 
-void SavedConversation::append(const engine::Message& message, const engine::GenerationResult* answer) {
+void SavedConversation::append(store::SessionId session, const engine::Message& message,
+                               const engine::GenerationResult* answer) {
   store::NewMessage stored{.role = message.role, .content = message.content};
   if (message.role == "assistant") stored.model = model_;
   if (message.role == "assistant" && answer != nullptr) {
@@ -51,22 +53,13 @@ void SavedConversation::append(const engine::Message& message, const engine::Gen
     stored.prefill_seconds = answer->timings.prefill_seconds;
     stored.decode_seconds = answer->timings.decode_seconds;
   }
-  const store::MessageId id = store_->append(*session_, leaf(), stored);
+  const store::MessageId id = store_->append(session, leaf(), stored);
   path_.push_back({id, message});
 }
 
 void SavedConversation::begin_anew() {
   session_.reset();
   path_.clear();
-}
-
-std::vector<store::Message> SavedConversation::path_of(store::SessionId session) {
-  return store_->path(session);
-}
-
-std::vector<store::Message> SavedConversation::path_to(store::MessageId leaf) {
-  if (!session_) fail(ErrorKind::bad_usage, "this conversation has no messages yet");
-  return store_->path_to(*session_, leaf);
 }
 
 void SavedConversation::accept(store::SessionId session, const std::vector<store::Message>& path) {

@@ -29,10 +29,7 @@ class SavedConversation {
   // The next message begins another session.
   void begin_anew();
 
-  // Goes to the session (its current path), or to another of its leaves; returns the messages. They are taken
-  // over with accept(): the caller may refuse what it was given by not calling it.
-  std::vector<store::Message> path_of(store::SessionId session);
-  std::vector<store::Message> path_to(store::MessageId leaf);
+  // From here the conversation is this path of this session; its leaf moves there.
   void accept(store::SessionId session, const std::vector<store::Message>& path);
 
  private:
@@ -40,7 +37,8 @@ class SavedConversation {
     store::MessageId id{};
     engine::Message message;
   };
-  void append(const engine::Message& message, const engine::GenerationResult* answer);
+  void append(store::SessionId session, const engine::Message& message,
+              const engine::GenerationResult* answer);
 
   std::unique_ptr<store::SessionStore> store_;
   store::UserId user_;

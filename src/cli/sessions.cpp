@@ -91,6 +91,7 @@ void show(SessionStore& store, const SessionsOptions& options) {
 
 std::vector<store::SessionTree> chosen_trees(SessionStore& store, const SessionsOptions& options) {
   std::vector<store::SessionTree> trees;
+  trees.reserve(options.numbers.size());
   for (const std::string& number : options.numbers) trees.push_back(store.tree(session_number(number)));
   if (!options.all) return trees;
   for (const bool archived : {false, true}) {
@@ -134,6 +135,7 @@ void import_sessions(SessionStore& store, const SessionsOptions& options) {
 
 void delete_sessions(SessionStore& store, const SessionsOptions& options) {
   std::vector<store::Session> sessions;
+  sessions.reserve(options.numbers.size());
   for (const std::string& number : options.numbers) sessions.push_back(store.session(session_number(number)));
   if (!options.yes) {
     if (!is_terminal(STDIN_FILENO)) fail(ErrorKind::bad_usage, "expected --yes to delete without asking");

@@ -72,7 +72,7 @@ Database::Database(std::string path, const DatabaseOptions& options)
       pages_between_checkpoints_(options.pages_between_checkpoints) {
   if (!fs::exists(path_)) create_file(path_);
   check_length(path_);
-  lock_.emplace(path_ + "-lock");
+  lock_ = std::make_unique<WriteLock>(path_ + "-lock");
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = ::sqlite3_open_v2(path_.c_str(), &handle_, flags, options.vfs);
   try {
@@ -125,7 +125,8 @@ Database::~Database() {
         ::sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
       }
     }
-  } catch (const Error&) {  // the next one to open it will do it
+  } catch (const Error& error) {
+    log_line(LogLevel::debug, error.what());  // the next one to open it will do it
   }
   ::sqlite3_close_v2(handle_);
 }
@@ -278,7 +279,8 @@ ReadTransaction::ReadTransaction(Database& database) : database_(&database) { da
 ReadTransaction::~ReadTransaction() {
   try {
     database_->execute("COMMIT");
-  } catch (const Error&) {  // nothing was changed, so nothing is lost
+  } catch (const Error& error) {
+    log_line(LogLevel::debug, error.what());  // nothing was changed, so nothing is lost
   }
 }
 

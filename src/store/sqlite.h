@@ -4,6 +4,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,7 +55,7 @@ class Database {
   std::string path_;
   std::chrono::milliseconds patience_;
   int pages_between_checkpoints_;
-  std::optional<WriteLock> lock_;
+  std::unique_ptr<WriteLock> lock_;
   sqlite3* handle_ = nullptr;
   int pages_in_log_ = 0;
 };
