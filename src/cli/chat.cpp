@@ -165,8 +165,8 @@ void define_chat(CLI::App& app) {
   add_sampling_flags(app, options->sampling);
   add_speculative_flags(app, options->speculative);
   add_flag(app, "--no-save", options->no_save, "keep this conversation in memory only");
-  app.add_option("--resume", options->resume,
-                 "go on with the saved conversation of this number ('tessera sessions')");
+  add_option(app, "--resume", options->resume,
+             "go on with the saved conversation of this number ('tessera sessions')");
   add_flag(app, "--no-history", options->no_history, "neither read nor write the file of earlier messages");
   app.footer(kFooter);
   app.callback([options] { chat(*options); });

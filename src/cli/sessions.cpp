@@ -161,29 +161,29 @@ void define_sessions(CLI::App& app) {
     return command;
   };
   const auto add_limit = [&](CLI::App& command) {
-    command.add_option("-n,--limit", options->limit, "most lines")->capture_default_str();
+    add_option(command, "-n,--limit", options->limit, "most lines");
   };
   const auto add_numbers = [&](CLI::App& command) {
     return command.add_option("N", options->numbers, "the number of a session");
   };
   CLI::App& listing = add("list", "the newest first (also without a word)", list);
   add_limit(listing);
-  listing.add_flag("--archived", options->archived, "the archived ones instead");
-  listing.add_flag("--json", options->json, "as a JSON array");
+  add_flag(listing, "--archived", options->archived, "the archived ones instead");
+  add_flag(listing, "--json", options->json, "as a JSON array");
   add_numbers(add("show", "the conversation as it stands, as Markdown", show))->required()->expected(1);
   CLI::App& searching = add("search", "messages and titles with all of the words", search);
   add_limit(searching);
   searching.add_option("WORDS", options->words, "parts of words, in either case")->required();
   CLI::App& exporting = add("export", "as JSON with every branch, or as Markdown", export_sessions);
   add_numbers(exporting);
-  exporting.add_flag("--all", options->all, "all sessions");
-  exporting.add_flag("--markdown", options->markdown, "to be read: the current branch alone");
-  exporting.add_option("-o,--output", options->output, "a file instead of standard output");
+  add_flag(exporting, "--all", options->all, "all sessions");
+  add_flag(exporting, "--markdown", options->markdown, "to be read: the current branch alone");
+  add_option(exporting, "-o,--output", options->output, "a file instead of standard output");
   CLI::App& importing = add("import", "what export or a chat's /save has written", import_sessions);
   importing.add_option("FILE", options->file, "a JSON file")->required();
   CLI::App& deleting = add("delete", "with all their messages, for good", delete_sessions);
   add_numbers(deleting)->required();
-  deleting.add_flag("-y,--yes", options->yes, "do not ask");
+  add_flag(deleting, "-y,--yes", options->yes, "do not ask");
   app.require_subcommand(0, 1);
   app.callback([options, action] {
     SessionStore store(store::default_sessions_path());

@@ -24,9 +24,9 @@ struct StoreOptions {
   std::function<std::int64_t()> clock = {};  // milliseconds since 1970; the system's unless given
 };
 
-// For one thread at a time; each thread may open its own. Every call but the readers is one transaction.
-// Errors: those of Database; bad_usage naming a session or message that does not exist; bad_input for a text
-// that is not UTF-8; limit (text_check.h).
+// For one thread at a time; each thread may open its own, and so must a process that was forked. Every call
+// but the readers is one transaction. Errors: those of Database; bad_usage naming a session or message that
+// does not exist; bad_input for a text that is not UTF-8; limit (text_check.h).
 class SessionStore {
  public:
   explicit SessionStore(std::string path, StoreOptions options = {});
