@@ -25,6 +25,7 @@ BlockManager::BlockManager(std::int64_t num_blocks, std::int64_t block_size) : b
 }
 
 BlockId BlockManager::allocate() {
+  const std::lock_guard lock(mutex_);
   if (free_.empty()) fail(ErrorKind::limit, "key/value cache: all {} blocks are in use", num_blocks());
   const BlockId block = free_.back();
   free_.pop_back();
@@ -33,6 +34,7 @@ BlockId BlockManager::allocate() {
 }
 
 void BlockManager::retain(BlockId block) {
+  const std::lock_guard lock(mutex_);
   auto& count = reference_counts_[static_cast<std::size_t>(block)];
   if (count < 1)
     fail(ErrorKind::internal, "key/value cache: block {} is retained although it is free", block);
@@ -40,6 +42,7 @@ void BlockManager::retain(BlockId block) {
 }
 
 void BlockManager::release(BlockId block) {
+  const std::lock_guard lock(mutex_);
   auto& count = reference_counts_[static_cast<std::size_t>(block)];
   if (count < 1)
     fail(ErrorKind::internal, "key/value cache: block {} is released although it is free", block);

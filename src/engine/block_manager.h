@@ -2,6 +2,7 @@
 // (PagedAttention, Kwon et al. 2023). Numbers only; the memory is key_value_cache's.
 #pragma once
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -29,6 +30,8 @@ class BlockManager {
     return reference_counts_[static_cast<std::size_t>(block)];
   }
 
+  // These three may be called from several threads: sequences that are sampled side by side take guesses back
+  // at the same time. What the functions above say holds while nobody calls them.
   // A block with one reference. Error limit when none is free.
   BlockId allocate();
   void retain(BlockId block);
@@ -37,6 +40,7 @@ class BlockManager {
 
  private:
   std::int64_t block_size_;
+  std::mutex mutex_;
   std::vector<std::int32_t> reference_counts_;
   std::vector<BlockId> free_;  // used from the back, so that a short chat keeps touching the same memory
 };

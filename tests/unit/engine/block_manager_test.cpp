@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include <map>
 #include <random>
 
@@ -206,6 +208,25 @@ TEST(Sequence, TruncateBelowAndAboveTheCache) {
   sequence.truncate(3);
   EXPECT_EQ(sequence.length(), 3);
   EXPECT_EQ(sequence.cached(), 3);
+}
+
+// Found by the engine's tests: sequences that are sampled on several threads take rejected guesses back at
+// the same time, and a block was lost.
+TEST(BlockManager, SequencesThatShrinkAtTheSameTimeLoseNoBlock) {
+  BlockManager manager(64, 4);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&manager] {
+      BlockTable table(manager);
+      std::vector<BlockCopy> copies;
+      for (int round = 0; round < 20000; ++round) {
+        table.append(16, copies);
+        table.truncate(0);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(manager.free_blocks(), 64);
 }
 
 }  // namespace
