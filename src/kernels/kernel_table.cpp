@@ -22,6 +22,7 @@ const KernelTable& avx2_table() {
     avx2::fill_linear(made);
     avx2::fill_packed(made);
     avx2::fill_packed_k_quants(made);
+    avx2::fill_packed_floats(made);
     avx2::fill_k_quants(made);
     avx2::fill_elementwise(made);
     avx2::fill_attention(made);
@@ -36,6 +37,7 @@ KernelTable make_avx512_table(Isa isa) {
   avx512::fill_linear(made);
   avx512::fill_packed(made);
   avx512::fill_packed_k_quants(made);
+  avx512::fill_packed_floats(made);
   avx512::fill_k_quants(made);
   avx512::fill_elementwise(made);
   avx512::fill_attention(made);

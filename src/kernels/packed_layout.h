@@ -7,7 +7,8 @@
 // bytes = [16 rows][4 columns], which is one AVX-512 register, and one instruction (vpdpbusd) turns four
 // columns of sixteen rows into sixteen sums. Where two integers share a byte they are those that share one
 // in the stored block, columns k and k + 16; a fifth bit is one bit of a 64-bit mask a group of 64 integers.
-// No byte is lost or rounded: unpacking gives the stored rows back.
+// Plain types have panels of [columns][16 rows]. No byte is lost or rounded: unpacking gives the stored rows
+// back.
 //
 // Quantised inputs. A row of K = 32 B elements is rounded once a call: in each block of 32 the element of the
 // largest magnitude becomes 16256 = 127 * 128 and the others follow,

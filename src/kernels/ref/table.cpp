@@ -40,6 +40,7 @@ KernelTable make_table() {
   table.isa = Isa::scalar;
   fill_linear(table);
   fill_packed(table);
+  fill_packed_floats(table);
   fill_quantize(table);
   fill_activations(table);
   fill_key_values(table);

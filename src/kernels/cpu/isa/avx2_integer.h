@@ -6,6 +6,11 @@
 
 namespace tessera::kernels::avx2 {
 
+// Tiles of packed floats: 12 sums, 2 vectors of weights and 1 input in 16 registers.
+inline constexpr int kFloatVectors = 2;
+inline constexpr int kFloatTokens = 6;
+inline constexpr int kSingleVectors = 6;
+
 // kLanes rows x 4 columns of weights without sign: half a group.
 TESSERA_INLINE Int load_group(const std::byte* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

@@ -7,6 +7,11 @@
 
 namespace tessera::kernels::avx512 {
 
+// Tiles of packed floats: 24 sums, 3 vectors of weights and 1 input in 32 registers.
+inline constexpr int kFloatVectors = 3;
+inline constexpr int kFloatTokens = 8;
+inline constexpr int kSingleVectors = 3;
+
 // kLanes rows x 4 columns of weights without sign.
 TESSERA_INLINE Int load_group(const std::byte* p) { return _mm512_loadu_si512(p); }
 TESSERA_INLINE Int low_nibbles_of(Int bytes) { return _mm512_and_si512(bytes, _mm512_set1_epi8(15)); }

@@ -8,6 +8,7 @@ namespace avx2 {
 void fill_linear(KernelTable& table);
 void fill_packed(KernelTable& table);
 void fill_packed_k_quants(KernelTable& table);
+void fill_packed_floats(KernelTable& table);
 void fill_k_quants(KernelTable& table);
 void fill_elementwise(KernelTable& table);
 void fill_attention(KernelTable& table);
@@ -17,6 +18,7 @@ namespace avx512 {
 void fill_linear(KernelTable& table);
 void fill_packed(KernelTable& table);
 void fill_packed_k_quants(KernelTable& table);
+void fill_packed_floats(KernelTable& table);
 void fill_k_quants(KernelTable& table);
 void fill_elementwise(KernelTable& table);
 void fill_attention(KernelTable& table);
