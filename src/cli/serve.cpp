@@ -37,7 +37,7 @@ constexpr const char* kFooter = R"(
 Answers OpenAI's clients (base URL http://127.0.0.1:8080/v1), Prometheus (/metrics), and plain HTTP:
   curl http://127.0.0.1:8080/chat -H 'Content-Type: application/json' \
        -d '{"user_id": "ada", "user_input": "What is the capital of France?"}'
-A request may say how to choose tokens; the flags here count where it does not.
+/openapi.json describes every path. A request may say how to choose tokens; the flags here count where it does not.
 
 Only this machine reaches the server unless --host says otherwise; then give it keys: --api-key-file FILE has
 one a line, or TESSERA_API_KEY. Ctrl-C or SIGTERM finishes what is being answered, a second one stops at once.)";

@@ -7,6 +7,7 @@
 #include "base/near_names.h"
 #include "serve/json_fields.h"
 #include "serve/openai_format.h"
+#include "serve/openapi.h"
 #include "serve/token_api.h"
 
 namespace tessera::serve {
@@ -63,6 +64,13 @@ void Service::add_operator_routes() {
                  exchange->respond(
                      {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_text()});
                }});
+  routes_.add({.method = "GET",
+               .path = "/openapi.json",
+               .summary = "This description.",
+               .response_schema = "",
+               .response_type = "application/json",
+               .light = true,
+               .handle = [this](const auto& exchange) { respond_json(*exchange, openapi_json(routes_)); }});
 }
 
 void Service::add_openai_routes() {
@@ -167,7 +175,8 @@ void Service::check(HttpRequest& request) const {
   if (route == nullptr) {
     const std::string methods = routes_.allowed_methods(request.path);
     if (methods.empty()) {
-      throw ApiError(404, fmt::format("no such path: {}", printable(request.path)), "", "not_found");
+      throw ApiError(404, fmt::format("no such path: {}; /openapi.json lists them", printable(request.path)),
+                     "", "not_found");
     }
     throw ApiError(
         405,

@@ -1,0 +1,123 @@
+// tessera serve as a process: address, answers, signals, and OpenAI's own client as the judge.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "support/run_command.h"
+#include "support/serve_process.h"
+#include "support/socket_client.h"
+#include "support/test_paths.h"
+
+namespace tessera {
+namespace {
+
+using nlohmann::json;
+using testing::ask;
+using ::testing::HasSubstr;
+
+class ServeDefaultModel : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!testing::default_model()) GTEST_SKIP() << "the default model is not there; ./quickstart gets it";
+  }
+  static json parsed(const testing::WireAnswer& answer) {
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return json::parse(answer.body, nullptr, false);
+  }
+};
+
+constexpr const char* kQuestion =
+    R"({"messages": [{"role": "user", "content": "What is the capital of France?"}], "temperature": 0})";
+
+TEST_F(ServeDefaultModel, AnswersAndStopsOnSigterm) {
+  testing::ServeProcess server({"-c", "1024"});
+  EXPECT_EQ(ask(server.port(), "GET", "/health").body, R"({"status":"ok"})");
+  const json answer = parsed(ask(server.port(), "POST", "/v1/chat/completions", kQuestion));
+  EXPECT_THAT(answer["choices"][0]["message"]["content"].get<std::string>(), HasSubstr("Paris"));
+  EXPECT_EQ(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+  const json again = parsed(ask(server.port(), "POST", "/v1/chat/completions", kQuestion));
+  EXPECT_EQ(again["choices"], answer["choices"]);
+  EXPECT_EQ(again["usage"]["prompt_tokens_details"]["cached_tokens"],
+            answer["usage"]["prompt_tokens"].get<int>() - 1);
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.wait(), 0);
+}
+
+TEST_F(ServeDefaultModel, FinishesTheAnswerUnderWayWhenStopped) {
+  testing::ServeProcess server({"-c", "1024"});
+  testing::SocketClient client(server.port());
+  client.send(testing::http_request(
+      "POST", "/v1/completions",
+      R"({"prompt": "Once upon a time", "max_tokens": 60, "ignore_eos": true, "stream": true})"));
+  EXPECT_THAT(client.receive_until("data: "), HasSubstr("200 OK"));
+  server.signal(SIGINT);
+  const auto answer = client.receive();
+  EXPECT_TRUE(answer.complete);
+  EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n")) << answer.body;
+  EXPECT_EQ(server.wait(), 0);
+}
+
+TEST_F(ServeDefaultModel, ADisconnectFreesTheModelForTheNext) {
+  testing::ServeProcess server({});
+  {
+    testing::SocketClient client(server.port());  // would take minutes
+    client.send(testing::http_request(
+        "POST", "/v1/completions",
+        R"({"prompt": "Once", "max_tokens": 8000, "ignore_eos": true, "stream": true})"));
+    client.receive_until("data: ");
+  }
+  EXPECT_THAT(ask(server.port(), "POST", "/v1/chat/completions", kQuestion).body, HasSubstr("Paris"));
+}
+
+TEST_F(ServeDefaultModel, ThePlainFormRemembersAndStreamsText) {
+  testing::ServeProcess server({"--temp", "0", "-c", "1024"});
+  const auto first = ask(server.port(), "POST", "/chat",
+                         R"({"user_id": "ada", "user_input": "What is the capital of France?"})");
+  EXPECT_EQ(first.headers.at("content-type"), "text/plain; charset=utf-8");
+  EXPECT_EQ(first.headers.at("transfer-encoding"), "chunked");
+  EXPECT_THAT(first.body, HasSubstr("Paris"));
+  // "it" needs the first question: another user's answer differs.
+  const char* next = R"({"user_id": "%", "user_input": "And in which country is it?"})";
+  const auto say = [&](const std::string& user) {
+    return ask(server.port(), "POST", "/chat",
+               std::string(next).replace(std::string(next).find('%'), 1, user))
+        .body;
+  };
+  const std::string known = say("ada");
+  EXPECT_NE(say("bob"), known);
+}
+
+TEST_F(ServeDefaultModel, OpenAisPythonClientIsContent) {
+  testing::ServeProcess server({"-c", "2048", "--api-key", "e2e-test-key"});
+  const char* named = std::getenv("TESSERA_TEST_PYTHON");
+  const auto script = testing::source_dir() / "tests" / "e2e" / "openai_client.py";
+  const auto result = testing::run_command(
+      {named != nullptr ? named : "python3", script.string(), server.url(), "e2e-test-key"},
+      {.input = "", .environment = {}, .timeout_seconds = 240});
+  if (result.exit_code == 77 || result.exit_code == 127) {
+    GTEST_SKIP() << "needs the Python package openai (TESSERA_TEST_PYTHON names another python3)";
+  }
+  EXPECT_EQ(result.exit_code, 0) << result.output << result.errors;
+}
+
+TEST(ServeUsage, ValuesOutOfRangeEndWithTwo) {
+  const std::vector<std::vector<std::string>> cases = {
+      {"--port", "-1"},          {"--port", "65536"},        {"--port", "x"},
+      {"--queue", "-1"},         {"--max-connections", "0"}, {"--drain-seconds", "nan"},
+      {"--drain-seconds", "-1"}, {"--api-key", "short"},     {"--temp", "nan"},
+  };
+  for (std::vector<std::string> arguments : cases) {
+    const std::string shown = arguments[0] + " " + arguments[1];
+    arguments.insert(arguments.begin(), "serve");
+    const auto result = testing::run_tessera(arguments);
+    EXPECT_EQ(result.exit_code, 2) << shown << ": " << result.errors;
+    EXPECT_THAT(result.errors, ::testing::StartsWith("error: ")) << shown;
+  }
+  EXPECT_EQ(testing::run_tessera({"serve", "--api-key-file", "/no/such/file"}).exit_code, 1);
+}
+
+}  // namespace
+}  // namespace tessera
