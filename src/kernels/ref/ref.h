@@ -52,7 +52,7 @@ float multiply_add(std::int64_t rounds);
 
 // The linear kernels by weight dtype, and the activations by kind.
 void fill_linear(KernelTable& table);
-void fill_packed(KernelTable& table);    // weights in panels, and the inputs quantised for them
+void fill_packed(KernelTable& table);  // weights in panels, and the inputs quantised for them
 void fill_packed_floats(KernelTable& table);
 void fill_quantize(KernelTable& table);  // plain types included
 void fill_activations(KernelTable& table);
