@@ -178,6 +178,8 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--isa", help="TESSERA_ISA for Tessera; give a llama.cpp built for the same")
+    parser.add_argument("--flash", choices=("best", "on", "off"), default="best", help="llama.cpp's flash attention: the "
+                        "better of both (default), or only one of them, which takes half the time")
     parser.add_argument("--cases", default=",".join(DEFAULT), help="of: " + ", ".join(CASES))
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--svg", metavar="FILE")
@@ -189,6 +191,8 @@ def main():
         parser.error(f"--cases: expected some of {', '.join(CASES)}; found {', '.join(unknown)}")
 
     programs = [Tessera(arguments.tessera, arguments.threads, arguments.isa), LlamaCpp(arguments.llama, arguments.threads)]
+    if arguments.flash != "best":
+        programs[1].variants = [("-fa", "1" if arguments.flash == "on" else "0")]
     results = []
     print(f"{'model':<26} {'case':<14} {'Tessera':>10} {'llama.cpp':>10} {'flags':<6} {'ratio':>7}")
     for model in arguments.models:
