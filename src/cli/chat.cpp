@@ -72,7 +72,6 @@ engine::AnswerOptions answer_options(const ChatOptions& options, const engine::G
   fallback.top_k = 40;
   fallback.top_p = 0.95F;
   fallback.min_p = 0.05F;
-  fallback.repetition_penalty = 1.1F;  // without it the smallest models fall into loops
   SamplingFlags flags = options.sampling;
   if (!is_conversation && !flags.temperature) flags.temperature = 0.0F;
   engine::AnswerOptions answer;
