@@ -35,7 +35,7 @@ constexpr const char* kSchemas = R"json({
   "Error": {"type": "object", "properties": {"error": {"type": "object", "properties": {
     "message": {"type": "string"}, "type": {"type": "string"},
     "param": {"type": ["string", "null"], "description": "The field at fault."}, "code": {"type": ["string", "null"]}}}}},
-  "Health": {"type": "object", "properties": {"status": {"enum": ["ok", "stopping"]}}},
+  "Health": {"type": "object", "properties": {"status": {"enum": ["ok"]}}},
   "Model": {"type": "object", "properties": {"id": {"type": "string"}, "object": {"const": "model"},
     "created": {"type": "integer"}, "owned_by": {"type": "string"}, "context_size": {"type": "integer"},
     "vocabulary_size": {"type": "integer"}}},

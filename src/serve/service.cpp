@@ -50,7 +50,7 @@ Service::Service(ServedModel served, const ServiceOptions& options)
 void Service::add_operator_routes() {
   routes_.add({.method = "GET",
                .path = "/health",
-               .summary = "Whether the server can answer: 200, or 503 while it stops.",
+               .summary = "Whether the server can answer.",
                .response_schema = "Health",
                .open = true,
                .light = true,
@@ -226,9 +226,7 @@ void Service::answered(const HttpRequest& request, int status, double seconds) {
 }
 
 void Service::health(Exchange& exchange) const {
-  const bool stopping = stopping_;
-  exchange.respond(
-      {.status = stopping ? 503 : 200, .body = to_text({{"status", stopping ? "stopping" : "ok"}})});
+  exchange.respond({.status = 200, .body = to_text({{"status", "ok"}})});
 }
 
 std::string Service::metrics_text() const {

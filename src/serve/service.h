@@ -1,6 +1,5 @@
 // The server's answers put together: every route, who may use it, and what happens to a request on its way.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -34,8 +33,6 @@ class Service final : public HttpHandler {
   void answered(const HttpRequest& request, int status, double seconds) override;
 
   const RouteTable& routes() const { return routes_; }
-  // /health tells it with status 503, so that a load balancer sends nobody any more.
-  void set_stopping() { stopping_ = true; }
 
  private:
   void add_operator_routes();
@@ -52,7 +49,6 @@ class Service final : public HttpHandler {
   std::shared_ptr<PlainChat> plain_chat_;
   RouteTable routes_;
   std::int64_t created_;
-  std::atomic<bool> stopping_{false};
 };
 
 }  // namespace tessera::serve
