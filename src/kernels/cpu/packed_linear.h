@@ -148,10 +148,6 @@ void packed_tile(const PackedLinearArguments& arguments, std::int64_t row, std::
   }
 }
 
-// Up to Type::kFewTokens tokens are one tile over one vector of rows: the weights are read once, in the order
-// they lie in, which is what memory is fastest at. More tokens go over Type::kTileVectors at a time, so that
-// an input that was broadcast serves several rows.
-
 // Calls tile<kVectors, n> for n = `tokens` <= kMost.
 template <typename Type, int kVectors, int kMost>
 TESSERA_INLINE void packed_strip(const PackedLinearArguments& arguments, std::int64_t row, std::int64_t token,
@@ -174,6 +170,9 @@ TESSERA_INLINE void packed_strips(const PackedLinearArguments& arguments, std::i
 // Inputs of so many bytes are kept in the second-level cache while all rows pass by.
 inline constexpr std::int64_t kInputBytes = 384 * 1024;
 
+// Up to Type::kFewTokens tokens are one tile over one vector of rows: the weights are read once, in the order
+// they lie in, which is what memory is fastest at. More tokens go over Type::kTileVectors at a time, so that
+// an input that was broadcast serves several rows.
 template <typename Type>
 void packed_linear(const PackedLinearArguments& arguments) {
   const std::int64_t first = arguments.row_begin / kLanes * kLanes;
