@@ -57,17 +57,14 @@ const KernelTable& amx_table() {
 #endif
 
 #if defined(__aarch64__)
-// For an ISA without packed kernels of its own: the scalar ones would be slower than its others.
-void leave_weights_as_stored(KernelTable& table) {
-  for (PackedKernels& packed : table.packed) packed.linear = nullptr;
-}
-
 const KernelTable& neon_table() {
   static const KernelTable table = [] {
     KernelTable made = ref::make_table();
     made.isa = Isa::neon;
-    leave_weights_as_stored(made);
     neon::fill_linear(made);
+    neon::fill_packed(made);
+    neon::fill_packed_k_quants(made);
+    neon::fill_packed_floats(made);
     neon::fill_k_quants(made);
     neon::fill_elementwise(made);
     neon::fill_attention(made);

@@ -26,6 +26,9 @@ void fill_attention(KernelTable& table);
 
 namespace neon {
 void fill_linear(KernelTable& table);
+void fill_packed(KernelTable& table);
+void fill_packed_k_quants(KernelTable& table);
+void fill_packed_floats(KernelTable& table);
 void fill_k_quants(KernelTable& table);
 void fill_elementwise(KernelTable& table);
 void fill_attention(KernelTable& table);

@@ -1,0 +1,5 @@
+#if defined(__aarch64__)
+#include "kernels/cpu/isa/neon_integer.h"
+//
+#include "kernels/cpu/packed_k_quants_table.h"
+#endif
