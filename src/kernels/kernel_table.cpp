@@ -49,9 +49,13 @@ const KernelTable& avx512_table() {
   return table;
 }
 
-// Until there are tile kernels, a CPU with AMX runs the AVX-512 ones.
+// What tiles do not do, a CPU with AMX does with AVX-512.
 const KernelTable& amx_table() {
-  static const KernelTable table = make_avx512_table(Isa::amx);
+  static const KernelTable table = [] {
+    KernelTable made = make_avx512_table(Isa::amx);
+    amx::fill_packed(made);
+    return made;
+  }();
   return table;
 }
 #endif

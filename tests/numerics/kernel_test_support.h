@@ -3,6 +3,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -21,7 +22,41 @@ inline void PrintTo(Isa isa, std::ostream* out) { *out << isa_name(isa); }
 
 }  // namespace tessera
 
+namespace tessera::kernels::emulated {
+
+void fill_packed(KernelTable& table);  // emulated_tiles.cpp
+
+}  // namespace tessera::kernels::emulated
+
 namespace tessera::kernels::testing {
+
+inline bool can_run(Isa isa) {
+  const auto& isas = available_isas();
+  return std::find(isas.begin(), isas.end(), isa) != isas.end();
+}
+
+// The table of `isa`. Where AVX-512 is there but AMX is not, the tile kernels run on emulated tiles.
+inline const KernelTable& table_under_test(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::amx && !can_run(isa)) {
+    static const KernelTable emulated_table = [] {
+      KernelTable made = table(Isa::avx512);
+      made.isa = Isa::amx;
+      emulated::fill_packed(made);
+      return made;
+    }();
+    return emulated_table;
+  }
+#endif
+  return table(isa);
+}
+
+// What this CPU can run, and tiles, emulated if they must be.
+inline std::vector<Isa> isas_and_tiles() {
+  std::vector<Isa> isas = available_isas();
+  if (can_run(Isa::avx512) && !can_run(Isa::amx)) isas.push_back(Isa::amx);
+  return isas;
+}
 
 inline constexpr double kUnitRoundoff = 0x1p-24;  // of float32, to nearest
 
@@ -47,7 +82,7 @@ class KernelTest : public ::testing::TestWithParam<Isa> {
   // `rows` rows of `elements`: plain types hold normal values, block types random bits under finite scales.
   std::vector<std::byte> weights(DType dtype, std::int64_t rows, std::int64_t elements);
 
-  const KernelTable& fast() const { return table(GetParam()); }
+  const KernelTable& fast() const { return table_under_test(GetParam()); }
   static const KernelTable& reference() { return table(Isa::scalar); }
   std::string where() const {
     return std::string(isa_name(GetParam())) + ", TESSERA_TEST_SEED=" + std::to_string(seed_);
@@ -140,7 +175,7 @@ class GuardedBuffer {
 };
 
 inline std::string isa_test_name(const ::testing::TestParamInfo<Isa>& parameter) {
-  return std::string(isa_name(parameter.param));
+  return std::string(isa_name(parameter.param)) + (can_run(parameter.param) ? "" : "_emulated");
 }
 
 }  // namespace tessera::kernels::testing

@@ -296,7 +296,7 @@ TEST_P(QuantizedInputs, AreTheBytesOfTheReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryIsa, PackedLinear, ::testing::ValuesIn(available_isas()), isa_test_name);
+INSTANTIATE_TEST_SUITE_P(EveryIsa, PackedLinear, ::testing::ValuesIn(isas_and_tiles()), isa_test_name);
 INSTANTIATE_TEST_SUITE_P(EveryIsa, QuantizedInputs, ::testing::ValuesIn(available_isas()), isa_test_name);
 
 }  // namespace

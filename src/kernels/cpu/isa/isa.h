@@ -24,6 +24,10 @@ void fill_elementwise(KernelTable& table);
 void fill_attention(KernelTable& table);
 }  // namespace avx512
 
+namespace amx {
+void fill_packed(KernelTable& table);
+}  // namespace amx
+
 namespace neon {
 void fill_linear(KernelTable& table);
 void fill_packed(KernelTable& table);
