@@ -54,6 +54,7 @@ const KernelTable& amx_table() {
   static const KernelTable table = [] {
     KernelTable made = make_avx512_table(Isa::amx);
     amx::fill_packed(made);
+    amx::fill_attention(made);
     return made;
   }();
   return table;

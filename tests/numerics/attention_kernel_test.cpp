@@ -331,7 +331,7 @@ TEST_P(AttentionKernels, StoreTheReferencesBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryIsa, AttentionKernels, ::testing::ValuesIn(available_isas()), isa_test_name);
+INSTANTIATE_TEST_SUITE_P(EveryIsa, AttentionKernels, ::testing::ValuesIn(isas_and_tiles()), isa_test_name);
 
 }  // namespace
 }  // namespace tessera::kernels::testing

@@ -2,5 +2,6 @@
 #if defined(__x86_64__)
 #include "numerics/emulated_tiles.h"
 //
+#include "kernels/cpu/tile_attention.h"
 #include "kernels/cpu/tile_table.h"
 #endif

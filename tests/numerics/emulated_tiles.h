@@ -80,26 +80,29 @@ struct Tiles {
                        std::memcpy(sum, &total, sizeof(total));
                      });
   }
-  // Even and odd columns are summed apart over the row and added to each other, then to the tile.
+  // Even and odd elements are summed apart over the row and added to each other, then to the tile.
   template <int kSums, int kInputs, int kWeights>
   static void add_bf16_products() {
     check(kSums), check(kInputs), check(kWeights);
-    const auto& shapes = tile_state.shapes;
     check_shapes(kSums, kInputs, kWeights);
-    for (std::size_t m = 0; m < shapes.rows[kSums]; ++m) {
-      for (std::size_t n = 0; n < shapes.row_bytes[kSums] / 4U; ++n) {
-        float halves[2] = {};
-        for (std::size_t k = 0; k < shapes.row_bytes[kInputs] / 4U; ++k) {
-          for (std::size_t h = 0; h < 2; ++h) {
-            const float a = bf16(&tile_state.tiles[kInputs][m][4 * k + 2 * h]);
-            const float b = bf16(&tile_state.tiles[kWeights][k][4 * n + 2 * h]);
-            halves[h] = flushed(__builtin_fmaf(a, b, halves[h]));
-          }
+    const Halves inputs = halves_of(kInputs);
+    const Halves weights = halves_of(kWeights);
+    const std::size_t pairs = tile_state.shapes.row_bytes[kInputs] / 4U;
+    const std::size_t columns = tile_state.shapes.row_bytes[kSums] / 4U;
+    for (std::size_t m = 0; m < tile_state.shapes.rows[kSums]; ++m) {
+      std::array<float, 16> even{};
+      std::array<float, 16> odd{};
+      for (std::size_t k = 0; k < pairs; ++k) {
+        for (std::size_t n = 0; n < 16; ++n) {
+          even[n] = flushed(__builtin_fmaf(inputs.even[m][k], weights.even[k][n], even[n]));
+          odd[n] = flushed(__builtin_fmaf(inputs.odd[m][k], weights.odd[k][n], odd[n]));
         }
-        std::byte* sum = &tile_state.tiles[kSums][m][4 * n];
-        const float total = flushed(flushed(read<float>(sum)) + flushed(halves[0] + halves[1]));
-        std::memcpy(sum, &total, sizeof(total));
       }
+      std::array<float, 16> sums{};
+      auto& row = tile_state.tiles[kSums][m];
+      std::memcpy(sums.data(), row.data(), 4 * columns);
+      for (std::size_t n = 0; n < 16; ++n) sums[n] = flushed(flushed(sums[n]) + flushed(even[n] + odd[n]));
+      std::memcpy(row.data(), sums.data(), 4 * columns);
     }
   }
 
@@ -110,8 +113,21 @@ struct Tiles {
     std::memcpy(&value, p, sizeof(value));
     return value;
   }
-  static float bf16(const std::byte* p) {
-    return flushed(std::bit_cast<float>(static_cast<std::uint32_t>(read<std::uint16_t>(p)) << 16U));
+  // A tile's bf16 as float32: [row][pair].
+  struct Halves {
+    std::array<std::array<float, 16>, 16> even;
+    std::array<std::array<float, 16>, 16> odd;
+  };
+  static Halves halves_of(int tile) {
+    Halves halves{};
+    for (std::size_t r = 0; r < 16; ++r) {
+      for (std::size_t i = 0; i < 16; ++i) {
+        const auto pair = read<std::uint32_t>(&tile_state.tiles[static_cast<std::size_t>(tile)][r][4 * i]);
+        halves.even[r][i] = flushed(std::bit_cast<float>(pair << 16U));
+        halves.odd[r][i] = flushed(std::bit_cast<float>(pair & 0xffff0000U));
+      }
+    }
+    return halves;
   }
   static void check(int tile) {
     require(tile_state.configured && tile < 8 && tile_state.shapes.rows[tile] > 0, "a tile without a shape");

@@ -24,7 +24,9 @@ inline void PrintTo(Isa isa, std::ostream* out) { *out << isa_name(isa); }
 
 namespace tessera::kernels::emulated {
 
-void fill_packed(KernelTable& table);  // emulated_tiles.cpp
+// emulated_tiles.cpp
+void fill_packed(KernelTable& table);
+void fill_attention(KernelTable& table);
 
 }  // namespace tessera::kernels::emulated
 
@@ -43,6 +45,7 @@ inline const KernelTable& table_under_test(Isa isa) {
       KernelTable made = table(Isa::avx512);
       made.isa = Isa::amx;
       emulated::fill_packed(made);
+      emulated::fill_attention(made);
       return made;
     }();
     return emulated_table;

@@ -236,7 +236,7 @@ static void attend_tiles(const AttentionArguments& arguments, const AttentionSta
   }
 }
 
-static void attention(const AttentionArguments& arguments) {
+static inline void attention(const AttentionArguments& arguments) {
   if (arguments.tokens <= 0 || arguments.group_size <= 0) return;
   const AttentionState state = make_state(arguments);
   scale_queries(arguments, state);
@@ -248,22 +248,27 @@ static void attention(const AttentionArguments& arguments) {
   finish_rows(arguments, state);
 }
 
-static void attention_partials(const AttentionArguments& arguments) {
+// One row's result of one tile, for merge_attention().
+static void store_partial(const AttentionArguments& arguments, const AttentionState& state, std::int64_t tile,
+                          std::int64_t row, TileSums sums, const float* mixture) {
+  const std::int64_t floats = partial_floats(arguments.head_dim);
+  float* partial = arguments.partials + ((tile - arguments.tile_begin) * state.rows + row) * floats;
+  for (std::int64_t d = 0; d < state.width; d += kLanes) store(partial + d, load(mixture + d));
+  partial[state.width] = sums.maximum;
+  partial[state.width + 1] = sums.total;
+}
+
+static inline void attention_partials(const AttentionArguments& arguments) {
   if (arguments.tokens <= 0 || arguments.group_size <= 0) return;
   const AttentionState state = make_state(arguments);
   scale_queries(arguments, state);
-  const std::int64_t floats = partial_floats(arguments.head_dim);
   attend_tiles(arguments, state, {arguments.tile_begin, arguments.tile_end},
                [&](std::int64_t tile, std::int64_t row, TileSums sums, const float* mixture) {
-                 float* partial =
-                     arguments.partials + ((tile - arguments.tile_begin) * state.rows + row) * floats;
-                 for (std::int64_t d = 0; d < state.width; d += kLanes) store(partial + d, load(mixture + d));
-                 partial[state.width] = sums.maximum;
-                 partial[state.width + 1] = sums.total;
+                 store_partial(arguments, state, tile, row, sums, mixture);
                });
 }
 
-static void merge_attention(const AttentionArguments& arguments) {
+static inline void merge_attention(const AttentionArguments& arguments) {
   if (arguments.tokens <= 0 || arguments.group_size <= 0) return;
   const AttentionState state = make_state(arguments);
   start_rows(state);

@@ -1,36 +1,10 @@
-// y = x Wᵀ + b on packed bf16 and f16 weights with tile registers that multiply bf16 and add in float32. No
-// precision of float32 is given up for it: an input is the sum of three bf16 (8 + 8 + 8 significant bits, cut
-// off, not rounded), an f16 weight that of two (8 + 3), and products below 2^-24 of the largest are left out.
-// Included after a header that defines the tiles, in files compiled for AVX-512.
-//
-// Every output has two sums, of the products of the leading parts and of the others, over ascending k in
-// steps of 32 columns. A tile with one row adds in the same order as one with sixteen, so a token gets the
-// same bits alone and in company; one token goes through tiles too.
+// y = x Wᵀ + b on packed bf16 and f16 weights with tile registers (tile_products.h): a bf16 weight is one
+// part, an f16 one two. One token goes through tiles too, so that it gets the bits it gets in company.
 #pragma once
 #include "kernels/cpu/tile_integers.h"
+#include "kernels/cpu/tile_products.h"
 
 namespace tessera::kernels::TESSERA_TILES {
-
-inline constexpr std::int64_t kChunk = 32;  // columns of a tile of bf16
-inline constexpr std::int64_t kBf16TileBytes = 1024;
-inline constexpr int kInputParts = 3;
-
-TESSERA_INLINE Int upper_half(Int v) { return _mm512_and_si512(v, _mm512_set1_epi32(-65536)); }
-// Pairs (even column below, odd column above) of the upper halves.
-TESSERA_INLINE Int pair_upper_halves(Int even, Int odd) {
-  return _mm512_or_si512(_mm512_srli_epi32(even, 16), upper_half(odd));
-}
-
-// v = parts[0] + parts[1] + ..., each a bf16 in the upper half of a float32. What the parts do not hold is
-// lost.
-template <int kParts>
-TESSERA_INLINE void split(Float v, Int (&parts)[kParts]) {
-  TESSERA_UNROLL
-  for (int i = 0; i < kParts; ++i) {
-    parts[i] = upper_half(_mm512_castps_si512(v));
-    v = subtract(v, _mm512_castsi512_ps(parts[i]));
-  }
-}
 
 struct TiledBf16 {
   static constexpr int kParts = 1;
@@ -51,14 +25,9 @@ TESSERA_INLINE void spread_chunk(const std::byte* panel, std::int64_t columns, s
   constexpr std::int64_t kColumn = kPanelRows * Weights::kBytes;
   for (std::int64_t pair = 0; pair < kChunk / 2; ++pair) {
     const std::int64_t k = c * kChunk + 2 * pair;
-    Int even[Weights::kParts];
-    Int odd[Weights::kParts];
-    split(k < columns ? Weights::decode(panel + k * kColumn) : zero(), even);
-    split(k + 1 < columns ? Weights::decode(panel + (k + 1) * kColumn) : zero(), odd);
-    TESSERA_UNROLL
-    for (int i = 0; i < Weights::kParts; ++i) {
-      _mm512_store_si512(target + i * kBf16TileBytes + 64 * pair, pair_upper_halves(even[i], odd[i]));
-    }
+    const Float even = k < columns ? Weights::decode(panel + k * kColumn) : zero();
+    const Float odd = k + 1 < columns ? Weights::decode(panel + (k + 1) * kColumn) : zero();
+    store_pair<Weights::kParts>(even, odd, target, pair);
   }
 }
 
@@ -69,60 +38,20 @@ TESSERA_INLINE void spread_inputs(const PackedLinearArguments& arguments, std::i
   for (std::int64_t t = 0; t < tokens; ++t) {
     const auto* x = reinterpret_cast<const float*>(arguments.input + (token + t) * arguments.input_stride);
     for (std::int64_t k = 0; k < columns; k += kLanes) {
-      Int parts[kInputParts];
-      split(columns - k >= kLanes ? load(x + k) : load_first(x + k, columns - k), parts);
-      std::byte* chunk = target + k / kChunk * (kInputParts * kBf16TileBytes) + 64 * t + k % kChunk * 2;
-      TESSERA_UNROLL
-      for (int i = 0; i < kInputParts; ++i) {
-        const __m256i halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32(parts[i], 16));
-        _mm256_store_si256(reinterpret_cast<__m256i*>(chunk + i * kBf16TileBytes), halves);
-      }
+      const Float v = columns - k >= kLanes ? load(x + k) : load_first(x + k, columns - k);
+      store_parts(v, target + k / kChunk * (kInputParts * kBf16TileBytes) + 64 * t + k % kChunk * 2);
     }
     if ((columns + kLanes - 1) / kLanes % 2 == 1) {  // the second half of the last chunk
-      std::byte* chunk = target + columns / kChunk * (kInputParts * kBf16TileBytes) + 64 * t + 32;
-      TESSERA_UNROLL
-      for (int i = 0; i < kInputParts; ++i) {
-        _mm256_store_si256(reinterpret_cast<__m256i*>(chunk + i * kBf16TileBytes), _mm256_setzero_si256());
-      }
+      store_parts(zero(), target + columns / kChunk * (kInputParts * kBf16TileBytes) + 64 * t + 32);
     }
-  }
-}
-
-// Tiles 0 and 1: leading sums of two panels; 2 and 3: the others'; 4 to 6: the parts of the inputs; 7:
-// weights.
-TESSERA_INLINE TileShapes float_shapes(std::int64_t tokens) {
-  TileShapes shapes;
-  for (int tile = 0; tile < 8; ++tile) {
-    shapes.rows[tile] = static_cast<std::uint8_t>(tile < 7 ? tokens : 16);
-    shapes.row_bytes[tile] = 64;
-  }
-  return shapes;
-}
-
-// Adds a chunk of one panel to tiles kPanel and 2 + kPanel; the inputs are in their tiles.
-template <int kPanel, int kParts>
-TESSERA_INLINE void add_chunk(const std::byte* weights) {
-  Tiles::load<7>(weights, 64);
-  Tiles::add_bf16_products<kPanel, 4, 7>();
-  Tiles::add_bf16_products<2 + kPanel, 5, 7>();
-  Tiles::add_bf16_products<2 + kPanel, 6, 7>();
-  if constexpr (kParts > 1) {
-    Tiles::load<7>(weights + kBf16TileBytes, 64);
-    Tiles::add_bf16_products<2 + kPanel, 4, 7>();
-    Tiles::add_bf16_products<2 + kPanel, 5, 7>();
   }
 }
 
 template <int kPanel>
 TESSERA_INLINE void store_panel(const PackedLinearArguments& arguments, std::int64_t row, std::int64_t token,
                                 std::int64_t tokens) {
-  alignas(64) float leading[256];
-  alignas(64) float others[256];
-  Tiles::store<kPanel>(leading, 64);
-  Tiles::store<2 + kPanel>(others, 64);
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    store_outputs(arguments, token + t, row, add(load(leading + 16 * t), load(others + 16 * t)));
-  }
+  take_sums<kPanel>(tokens,
+                    [&](std::int64_t t, Float sums) { store_outputs(arguments, token + t, row, sums); });
 }
 
 // Where the weights of kPanels panels come from: spread before (for many tokens), or chunk by chunk.
@@ -146,15 +75,9 @@ template <typename Weights, int kPanels>
 void float_tile(const PackedLinearArguments& arguments, const PanelWeights<Weights>& weights,
                 const std::byte* inputs, std::int64_t row, std::int64_t token, std::int64_t tokens) {
   const std::int64_t columns = arguments.in_features;
-  Tiles::zero<0>();
-  Tiles::zero<1>();
-  Tiles::zero<2>();
-  Tiles::zero<3>();
+  zero_sums();
   for (std::int64_t c = 0; c * kChunk < columns; ++c) {
-    const std::byte* chunk = inputs + c * (kInputParts * kBf16TileBytes);
-    Tiles::load<4>(chunk, 64);
-    Tiles::load<5>(chunk + kBf16TileBytes, 64);
-    Tiles::load<6>(chunk + 2 * kBf16TileBytes, 64);
+    load_inputs(inputs + c * (kInputParts * kBf16TileBytes));
     add_chunk<0, Weights::kParts>(weights.template chunk<0>(columns, c));
     if constexpr (kPanels > 1) add_chunk<1, Weights::kParts>(weights.template chunk<1>(columns, c));
   }

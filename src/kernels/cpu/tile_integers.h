@@ -11,13 +11,11 @@
 //
 #include "kernels/cpu/packed_k_quants.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/cpu/tile_products.h"
 #include "kernels/kernel_table.h"
 
 namespace tessera::kernels::TESSERA_TILES {
 
-using namespace avx512;  // NOLINT(google-build-using-namespace): one vocabulary
-
-inline constexpr std::int64_t kTileRows16 = 16;
 inline constexpr std::int64_t kTileBytes = 512;  // of the integers of 32 columns
 // Inputs of so many bytes stay in the second-level cache while all panels pass by.
 inline constexpr std::int64_t kTiledInputBytes = 1024 * 1024;

@@ -26,6 +26,7 @@ void fill_attention(KernelTable& table);
 
 namespace amx {
 void fill_packed(KernelTable& table);
+void fill_attention(KernelTable& table);
 }  // namespace amx
 
 namespace neon {
