@@ -222,7 +222,12 @@ void ContinuousBatch::report(Task& task, const EventSink& sink) {
     event.result = &result;
     event.error = task.error;
   }
-  if (event.result != nullptr || !event.pieces.empty()) sink(event);
+  if (task.wants_progress) {
+    const std::int64_t done = std::min(task.sequence.cached(), result.usage.prompt_tokens);
+    event.progress = {result.usage.prompt_tokens, result.usage.cached_tokens, done};
+    task.wants_progress = task.generation.generated() == 0;
+  }
+  if (event.result != nullptr || !event.pieces.empty() || event.progress) sink(event);
 }
 
 void ContinuousBatch::count(const Task& task) {

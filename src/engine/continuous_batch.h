@@ -30,7 +30,7 @@ struct EngineOptions {
   // While sequences decode, prompts are cut so that a pass takes about so long: the gap between two tokens.
   // 0: a pass is as large as scheduler.max_batch_tokens allows.
   double pass_seconds = 0.1;
-  std::int64_t max_waiting = 1024;  // answers that wait; more are refused
+  std::int64_t max_waiting = 1024;  // answers besides scheduler.max_sequences; more are refused
 };
 
 // What became of one answer in one pass.
@@ -38,6 +38,7 @@ struct EngineEvent {
   RequestId request = 0;
   std::int64_t choice = 0;                   // 0 to n - 1
   std::vector<GeneratedPiece> pieces;        // text that became certain
+  std::optional<PromptProgress> progress;    // when asked for: after each pass until the first token
   const GenerationResult* result = nullptr;  // set once, in the answer's last event; valid during the call
   std::string error;                         // not empty: the answer failed, and this is why
 };

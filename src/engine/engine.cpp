@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <exception>
 #include <future>
 #include <utility>
@@ -11,9 +12,10 @@ namespace tessera::engine {
 Engine::Engine(std::shared_ptr<const LoadedModel> loaded, const EngineOptions& options)
     : batch_(std::move(loaded), options),
       max_waiting_(options.max_waiting),
+      max_sequences_(options.scheduler.max_sequences),
       statistics_(batch_.statistics()) {
-  if (max_waiting_ < 1) {
-    fail(ErrorKind::bad_usage, "queue: expected room for at least 1 answer, found {}", max_waiting_);
+  if (max_waiting_ < 0) {
+    fail(ErrorKind::bad_usage, "queue: expected room for 0 or more answers, found {}", max_waiting_);
   }
   thread_ = std::thread([this] { work(); });
 }
@@ -28,13 +30,13 @@ RequestId Engine::submit(const EngineRequest& request, EventSink sink) {
   {
     const std::lock_guard lock(mutex_);
     if (draining_ || stopping_) fail(ErrorKind::busy, "the engine is stopping and takes no more requests");
-    const std::int64_t waiting = statistics_.waiting + inbox_answers_;
-    if (waiting + request.n > max_waiting_) {
-      fail(ErrorKind::busy, "the queue is full: {} answers wait, {} may; try again later", waiting,
-           max_waiting_);
+    if (!has_room_for(request.n)) {
+      fail(ErrorKind::busy, "the queue is full: {} answers run or wait, of at most {}; try again later",
+           open_answers_, max_sequences_ + max_waiting_);
     }
     sinks_.emplace(id, OpenRequest{std::make_shared<const EventSink>(std::move(sink)), request.n});
     inbox_answers_ += request.n;
+    open_answers_ += request.n;
     inbox_.tasks.push_back(std::move(task));
   }
   wake_.notify_one();
@@ -64,6 +66,15 @@ std::vector<GenerationResult> Engine::run(const EngineRequest& request) {
   done.get_future().wait();
   if (!error.empty()) fail(ErrorKind::internal, "{}", error);
   return results;
+}
+
+bool Engine::has_room_for(std::int64_t answers) const {
+  return open_answers_ + answers <= max_sequences_ + max_waiting_;
+}
+
+bool Engine::full() const {
+  const std::lock_guard lock(mutex_);
+  return !has_room_for(1);
 }
 
 EngineStatistics Engine::statistics() const {
@@ -139,7 +150,10 @@ void Engine::handle(const EngineEvent& event) {
     const auto found = sinks_.find(event.request);
     if (found == sinks_.end()) return;
     sink = found->second.sink;
-    if (event.result != nullptr && --found->second.open == 0) sinks_.erase(found);
+    if (event.result != nullptr) {
+      --open_answers_;
+      if (--found->second.open == 0) sinks_.erase(found);
+    }
   }
   try {
     if (*sink) (*sink)(event);

@@ -34,6 +34,8 @@ class Engine {
   // Submits and waits: the n answers in order. Error: what an answer failed with; and as submit().
   std::vector<GenerationResult> run(const EngineRequest& request);
 
+  // No room for another answer: submit() would refuse it.
+  bool full() const;
   EngineStatistics statistics() const;
   void clear_prefix_cache();
 
@@ -53,6 +55,7 @@ class Engine {
     std::shared_ptr<const EventSink> sink;
     std::int64_t open = 0;  // answers that have not ended
   };
+  bool has_room_for(std::int64_t answers) const;
   void work();
   bool take_inbox(Inbox& inbox);
   void handle(const EngineEvent& event);
@@ -60,11 +63,13 @@ class Engine {
 
   ContinuousBatch batch_;
   std::int64_t max_waiting_;
+  std::int64_t max_sequences_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   Inbox inbox_;
   std::unordered_map<RequestId, OpenRequest> sinks_;
   std::int64_t inbox_answers_ = 0;
+  std::int64_t open_answers_ = 0;  // asked for and not ended
   EngineStatistics statistics_;
   RequestId next_request_ = 1;
   bool draining_ = false;

@@ -58,6 +58,13 @@ struct Usage {
   std::int64_t completion_tokens = 0;
 };
 
+// How far a prompt is computed.
+struct PromptProgress {
+  std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;  // of those, found in the cache
+  std::int64_t done_tokens = 0;    // of those, computed or found
+};
+
 struct DraftCounts {
   std::int64_t drafted = 0;   // guessed tokens that were run through the model
   std::int64_t accepted = 0;  // of those, what the model said too

@@ -18,10 +18,11 @@ using RequestId = std::uint64_t;
 // A request to an engine that serves many.
 struct EngineRequest {
   Request request = {};
-  std::int64_t n = 1;         // answers to the same prompt; answer i takes the seed + i
-  std::int32_t priority = 0;  // a higher one goes first, and may take the place of a lower one
-  std::string client = {};    // who asks: among equal priorities, clients get equal shares
-  std::string salt = {};      // only requests of the same salt share cached prefixes
+  std::int64_t n = 1;           // answers to the same prompt; answer i takes the seed + i
+  std::int32_t priority = 0;    // a higher one goes first, and may take the place of a lower one
+  std::string client = {};      // who asks: among equal priorities, clients get equal shares
+  std::string salt = {};        // only requests of the same salt share cached prefixes
+  bool wants_progress = false;  // events tell how far the prompt is
 };
 inline constexpr std::int64_t kMostAnswers = 128;
 
@@ -36,6 +37,7 @@ struct Task {
         priority(asked.priority),
         client(asked.client),
         salt(asked.salt),
+        wants_progress(asked.wants_progress),
         generation(std::move(making)),
         sequence(manager) {
     sequence.replace(generation.request().prompt);
@@ -47,6 +49,7 @@ struct Task {
   std::int32_t priority;
   std::string client;
   std::string salt;
+  bool wants_progress;  // until the prompt is computed
   Generation generation;
   Sequence sequence;
   PrefixCache::Cursor cursor;

@@ -75,14 +75,63 @@ TEST(Engine, ACancelledRequestEndsAndGivesItsBlocksBack) {
 }
 
 TEST(Engine, AFullQueueIsBusyAndSaysSo) {
-  Engine engine(toy(), small(2));
+  Engine engine(toy(), small(2));  // and eight slots
   EngineRequest request = letters("x", 1, 3);
-  request.n = 3;
+  request.n = 11;
   const std::string error = tessera::testing::error_of([&] { engine.submit(request, {}); });
   EXPECT_NE(error.find("queue is full"), std::string::npos) << error;
-  request.n = 2;
-  EXPECT_EQ(engine.run(request).size(), 2U);
-  EXPECT_THROW(Engine(toy(), small(0)), Error);
+  EXPECT_FALSE(engine.full());
+  request.n = 10;
+  EXPECT_EQ(engine.run(request).size(), 10U);
+  EXPECT_THROW(Engine(toy(), small(-1)), Error);
+}
+
+TEST(Engine, WithoutAQueueOnlyFreeSlotsAreTaken) {
+  Engine engine(toy(), small(0));
+  std::promise<void> begun;
+  std::promise<void> go_on;
+  std::shared_future<void> may_go_on = go_on.get_future().share();
+  std::atomic<bool> first{true};
+  EngineRequest request = letters("all eight slots", 1, 30);
+  request.n = 8;
+  std::atomic<int> ended{0};
+  std::promise<void> done;
+  engine.submit(request, [&](const EngineEvent& event) {
+    if (first.exchange(false)) {
+      begun.set_value();
+      may_go_on.wait();  // the engine stands still in its first pass
+    }
+    if (event.result != nullptr && ++ended == 8) done.set_value();
+  });
+  EXPECT_TRUE(engine.full());
+  begun.get_future().wait();
+  const std::string error = tessera::testing::error_of([&] { engine.submit(letters("y", 2, 1), {}); });
+  EXPECT_NE(error.find("queue is full"), std::string::npos) << error;
+  go_on.set_value();
+  done.get_future().wait();
+  EXPECT_EQ(engine.run(letters("y", 2, 1)).size(), 1U);
+}
+
+TEST(Engine, ProgressOfAPromptIsToldUntilItsFirstToken) {
+  Engine engine(toy(), small());
+  EngineRequest request = letters(std::string(100, 'p'), 1, 3);  // 48 tokens a pass
+  request.wants_progress = true;
+  std::vector<PromptProgress> told;
+  std::promise<void> done;
+  engine.submit(request, [&](const EngineEvent& event) {
+    if (event.progress) told.push_back(*event.progress);
+    if (event.result != nullptr) done.set_value();
+  });
+  done.get_future().wait();
+  ASSERT_GE(told.size(), 2U);
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    EXPECT_EQ(told[i].prompt_tokens, 100);
+    EXPECT_EQ(told[i].cached_tokens, 0);
+    if (i > 0) {
+      EXPECT_GT(told[i].done_tokens, told[i - 1].done_tokens);
+    }
+  }
+  EXPECT_EQ(told.back().done_tokens, 100);
 }
 
 TEST(Engine, ASinkThatThrowsEndsItsOwnRequestAlone) {
