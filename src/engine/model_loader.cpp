@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "engine/counted_weights.h"
 #include "engine/quantized_weights.h"
 
 namespace tessera::engine {
@@ -77,6 +78,7 @@ LoadedModel load_model(const std::string& path, const ProgressSink& progress,
   Progress record{.stage = "load", .subject = loaded.name};
   const auto report = [&](bool finished) {
     record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    record.per_second = record.seconds > 0 ? static_cast<double>(record.done) / record.seconds : 0;
     record.finished = finished;
     if (progress) progress(record);
   };
@@ -91,7 +93,11 @@ LoadedModel load_model(const std::string& path, const ProgressSink& progress,
   auto tokenizer = std::async(std::launch::async, [&files = loaded.files] { return open_tokenizer(files); });
   models::ModelOptions running = options;
   running.weight_form = models::WeightForm::packed;
-  loaded.model = models::create_model(*loaded.files.weights, running);
+  const auto counted = count_loaded_bytes(loaded.files.weights, [&](std::uint64_t bytes) {
+    record.done = std::min(bytes, record.total);
+    report(false);
+  });
+  loaded.model = models::create_model(*counted, running);
   loaded.tokenizer = tokenizer.get();
   if (loaded.files.chat_template) {
     loaded.chat_template =

@@ -38,11 +38,11 @@ struct LoadedModel {
   std::vector<TokenId> end_of_generation;  // the tokenizer's and generation_config.json's, sorted, each once
 };
 
-// Opens `path` (GGUF file or Hugging Face folder). Reports one Progress of stage "load" per step. Error io,
-// bad_input, unsupported: as the rooms below say; bad_input too when vocabulary and model disagree on their
-// size.
-// Matrices are packed for the kernels while they are loaded, whatever `options` says about their form.
-// With `quantize`, matrices are rounded by that recipe while they are loaded (engine/quantized_weights.h).
+// Opens `path` (GGUF file or Hugging Face folder). Reports a Progress of stage "load" after each tensor.
+// Error io, bad_input, unsupported: as the rooms below say; bad_input too when vocabulary and model disagree
+// on their size. Matrices are packed for the kernels while they are loaded, whatever `options` says about
+// their form. With `quantize`, matrices are rounded by that recipe while they are loaded
+// (engine/quantized_weights.h).
 LoadedModel load_model(const std::string& path, const ProgressSink& progress = {},
                        const models::ModelOptions& options = {},
                        const QuantizationRecipe* quantize = nullptr);
