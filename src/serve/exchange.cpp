@@ -77,6 +77,31 @@ bool Exchange::abandoned() const {
   return abandoned_;
 }
 
+void Exchange::keep_alive(double seconds, HttpResponse head, std::string bytes) {
+  {
+    const std::lock_guard lock(mutex_);
+    keep_alive_seconds_ = seconds;
+    keep_alive_head_ = std::move(head);
+    keep_alive_bytes_ = std::move(bytes);
+  }
+  notify();
+}
+
+double Exchange::keep_alive_seconds() const {
+  const std::lock_guard lock(mutex_);
+  return keep_alive_seconds_;
+}
+
+void Exchange::send_keep_alive() {
+  const std::lock_guard lock(mutex_);
+  if (ended_ || abandoned_ || keep_alive_seconds_ <= 0) return;
+  if (!begun_) {
+    begin(std::move(keep_alive_head_));
+    output_.streams = true;
+  }
+  output_.bytes += keep_alive_bytes_;
+}
+
 Exchange::Output Exchange::take() {
   const std::lock_guard lock(mutex_);
   Output taken = std::move(output_);

@@ -28,6 +28,9 @@ class Exchange {
   void begin_stream(HttpResponse head);
   void write(std::string_view bytes);
   void end();
+  // Whenever nothing has been written for so long, `bytes` are sent, so that neither the client nor a proxy
+  // gives up; a stream that has not begun then begins with `head`.
+  void keep_alive(double seconds, HttpResponse head, std::string bytes);
   // `call` runs once, in any thread, when the client has gone away before the end; now, if it has already.
   void on_abandoned(std::function<void()> call);
   bool abandoned() const;
@@ -43,8 +46,14 @@ class Exchange {
   Output take();
   // Runs, in any thread, after anything came.
   void on_output(std::function<void()> call);
+  // After so many seconds without output send_keep_alive() is due; 0: never.
+  double keep_alive_seconds() const;
+  void send_keep_alive();
   // Nobody reads any more.
   void abandon();
+
+  // For keep_alive(): soon enough for proxies, which wait for 30 s or a minute.
+  static constexpr double kKeepAliveSeconds = 10;
 
   // A client that reads more slowly than the text is made may fall back so far; then it is given up.
   static constexpr std::size_t kMostWaitingBytes = std::size_t{32} << 20;
@@ -60,6 +69,9 @@ class Exchange {
   bool begun_ = false;
   bool ended_ = false;
   bool abandoned_ = false;
+  double keep_alive_seconds_ = 0;
+  HttpResponse keep_alive_head_;
+  std::string keep_alive_bytes_;
   std::function<void()> on_abandoned_;
   std::function<void()> on_output_;
 };

@@ -23,6 +23,9 @@ class HttpHandler {
   virtual void handle(std::shared_ptr<Exchange> exchange) = 0;
   // Every answer that was sent, refusals included; 0: the client went away first.
   virtual void answered(const HttpRequest& request, int status, double seconds) = 0;
+  // The server begins to stop: answers under way are finished, and nothing but light requests should be
+  // taken.
+  virtual void draining() {}
 };
 
 struct HttpServerOptions {
@@ -56,8 +59,8 @@ class HttpServer {
   std::string url() const;
   // Serves in this thread until stopped.
   void run();
-  // Any thread. Takes no more connections, finishes the answers under way within drain_seconds; called
-  // again, gives them up at once.
+  // Any thread. Finishes the answers under way within drain_seconds, meanwhile telling the handler that it is
+  // draining, and ends; called again, gives them up at once.
   void stop();
   bool stopping() const;
   std::size_t connections() const;

@@ -48,6 +48,9 @@ class EchoHandler final : public HttpHandler {
     last_status = status;
   }
 
+  void draining() override { drains = true; }
+
+  std::atomic<bool> drains{false};
   std::atomic<int> abandoned{0};
   std::atomic<int> last_status{-1};
   std::promise<std::shared_ptr<Exchange>> held;
@@ -213,10 +216,33 @@ TEST(HttpServer, StoppingFinishesWhatIsUnderWay) {
   const auto exchange = held.get();
   server.server().stop();
   EXPECT_TRUE(idle.closed_within(10));
-  EXPECT_THROW(SocketClient(server.port()), std::runtime_error);
+  EXPECT_TRUE(handler.drains);
+  SocketClient watching(server.port());  // a load balancer still gets its answers, one a connection
+  watching.send(http_request("GET", "/light"));
+  EXPECT_EQ(watching.receive().headers.at("connection"), "close");
+  EXPECT_TRUE(watching.closed_within(10));
   exchange->respond({.body = "done"});
   EXPECT_EQ(busy.receive().body, "done");
+  const std::uint16_t port = server.port();
   server.wait();
+  EXPECT_THROW(SocketClient{port}, std::runtime_error);
+}
+
+TEST(HttpServer, ASilentAnswerIsKeptAlive) {
+  EchoHandler handler;
+  RunningServer server(handler);
+  auto held = handler.held.get_future();
+  SocketClient client(server.port());
+  client.send(http_request("GET", "/hang"));
+  const auto exchange = held.get();
+  exchange->keep_alive(0.02, {.content_type = "text/event-stream"}, ": still here\n\n");
+  const std::string begin = client.receive_until(": still here\n\n\r\n");
+  EXPECT_THAT(begin, HasSubstr("200 OK"));
+  EXPECT_THAT(begin, HasSubstr("text/event-stream"));
+  EXPECT_THAT(client.receive_until(": still here"), HasSubstr(": still here"));  // again and again
+  exchange->write("data: x\n\n");
+  exchange->end();
+  EXPECT_THAT(client.receive_until("0\r\n\r\n"), HasSubstr("data: x"));
 }
 
 TEST(HttpServer, ASecondStopGivesUpAtOnce) {
