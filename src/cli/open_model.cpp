@@ -49,25 +49,36 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       "round the weights to this type while loading: Q8_0, Q4_K_M, ...; without it they stay as stored");
 }
 
-std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags) {
+engine::GeneratorOptions generator_options(const ModelFlags& flags) {
   if (flags.threads < 0 || flags.threads > kMostThreads) {
     fail(ErrorKind::bad_usage, "--threads: expected 0 to {}, found {}", kMostThreads, flags.threads);
   }
   if (flags.context_size < 0) {
     fail(ErrorKind::bad_usage, "--ctx-size: expected 0 or more tokens, found {}", flags.context_size);
   }
-  const engine::GeneratorOptions options{
-      .context_size = flags.context_size,
-      .cache_key_dtype = cache_type("--cache-type-k", flags.cache_type_k, flags.cache_type),
-      .cache_value_dtype = cache_type("--cache-type-v", flags.cache_type_v, flags.cache_type)};
+  return {.context_size = flags.context_size,
+          .cache_key_dtype = cache_type("--cache-type-k", flags.cache_type_k, flags.cache_type),
+          .cache_value_dtype = cache_type("--cache-type-v", flags.cache_type_v, flags.cache_type)};
+}
+
+std::string model_path(const ModelFlags& flags) {
+  return flags.model.empty() ? hub::default_model() : hub::resolve_model(flags.model);
+}
+
+std::shared_ptr<const engine::LoadedModel> open_model(const ModelFlags& flags, const std::string& path,
+                                                      const ProgressSink& progress) {
   std::optional<engine::QuantizationRecipe> recipe;
   if (!flags.quantize.empty()) recipe = engine::quantization_recipe(flags.quantize);
   if (flags.threads > 0) set_thread_count(flags.threads);
-  const std::string path = flags.model.empty() ? hub::default_model() : hub::resolve_model(flags.model);
+  return std::make_shared<const engine::LoadedModel>(
+      engine::load_model(path, progress, {.context_size = flags.context_size}, recipe ? &*recipe : nullptr));
+}
+
+std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags) {
+  const engine::GeneratorOptions options = generator_options(flags);
   ProgressDisplay display(STDERR_FILENO, kSecondsUntilLoadingIsShown);
   const ProgressSink show = is_terminal(STDERR_FILENO) ? display.sink() : ProgressSink();
-  auto loaded = std::make_shared<const engine::LoadedModel>(
-      engine::load_model(path, show, {.context_size = flags.context_size}, recipe ? &*recipe : nullptr));
+  auto loaded = open_model(flags, model_path(flags), show);
   display.clear();
   return std::make_unique<engine::Generator>(std::move(loaded), options);
 }

@@ -25,8 +25,14 @@ struct ModelFlags {
 // -m/--model, -t/--threads, -c/--ctx-size, --cache-type[-k|-v], --quantize.
 void add_model_flags(CLI::App& app, ModelFlags& flags);
 
-// Sets the thread count and opens what the flags name (hub::resolve_model). Error bad_usage for flags out of
-// range.
+// Error bad_usage: flags out of range.
+engine::GeneratorOptions generator_options(const ModelFlags& flags);
+// The file or folder that the flags name (hub::resolve_model).
+std::string model_path(const ModelFlags& flags);
+// Sets the thread count and opens the model at `path`. Error as engine::load_model; bad_usage: --quantize.
+std::shared_ptr<const engine::LoadedModel> open_model(const ModelFlags& flags, const std::string& path,
+                                                      const ProgressSink& progress);
+// All three, with the progress shown in a terminal.
 std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags);
 
 }  // namespace tessera::cli

@@ -1,14 +1,21 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <limits>
 #include <memory>
+#include <thread>
 
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/open_model.h"
 #include "cli/options.h"
+#include "cli/progress_bar.h"
 #include "cli/sampling_flags.h"
-#include "serve/generator_backend.h"
+#include "cli/speculative_flags.h"
+#include "cli/terminal.h"
+#include "serve/engine_backend.h"
 #include "serve/service.h"
 
 namespace tessera::cli {
@@ -17,6 +24,10 @@ namespace {
 constexpr int kMostPort = 65535;
 constexpr std::int64_t kMostQueue = 1'000'000;
 constexpr double kLongestSeconds = 86400;
+constexpr double kSecondsUntilLoadingIsShown = 0.5;
+constexpr std::int64_t kMostParallel = 4096;
+// Tokens of a prompt that a pass may take beside one of each answer.
+constexpr std::int64_t kPromptTokensOfAPass = 448;
 
 struct ServeFlags {
   ModelFlags model;
@@ -28,6 +39,9 @@ struct ServeFlags {
   std::string api_key_file;
   std::vector<std::string> allowed_hosts;
   std::vector<std::string> cors_origins;
+  SpeculativeFlags speculative;
+  std::int64_t parallel = 64;
+  std::int64_t cache_size = 0;
   std::int64_t queue = 256;
   std::int64_t max_connections = 4096;
   double drain_seconds = 30;
@@ -74,6 +88,24 @@ serve::HttpServerOptions server_options(const ServeFlags& flags) {
   return options;
 }
 
+serve::EngineBackendOptions backend_options(const ServeFlags& flags) {
+  if (flags.parallel < 1 || flags.parallel > kMostParallel) {
+    fail(ErrorKind::bad_usage, "--parallel: expected 1 to {}, found {}", kMostParallel, flags.parallel);
+  }
+  if (flags.cache_size < 0) {
+    fail(ErrorKind::bad_usage, "--cache-size: expected 0 or more tokens, found {}", flags.cache_size);
+  }
+  const engine::GeneratorOptions model = generator_options(flags.model);
+  return {.engine = {.context_size = model.context_size,
+                     .cache_tokens = flags.cache_size,
+                     .cache_key_dtype = model.cache_key_dtype,
+                     .cache_value_dtype = model.cache_value_dtype,
+                     .scheduler = {.max_batch_tokens = flags.parallel + kPromptTokensOfAPass,
+                                   .max_sequences = flags.parallel},
+                     .max_waiting = flags.queue},
+          .speculative = speculative_options(flags.speculative)};
+}
+
 engine::SamplingOptions default_sampling(const ServeFlags& flags,
                                          const engine::GenerationDefaults& defaults) {
   // As 'tessera chat', so that both answer alike.
@@ -89,23 +121,86 @@ void warn_of_open_doors(const ServeFlags& flags, bool has_keys) {
   }
 }
 
+// The model on its way into a server that answers already.
+class ModelOnItsWay {
+ public:
+  ModelOnItsWay(const ServeFlags& flags, serve::Service& service, serve::HttpServer& server)
+      : flags_(&flags), service_(&service), server_(&server), path_(model_path(flags.model)) {}
+  ~ModelOnItsWay() { wait(); }
+  ModelOnItsWay(const ModelOnItsWay&) = delete;
+  ModelOnItsWay& operator=(const ModelOnItsWay&) = delete;
+
+  void start(const serve::EngineBackendOptions& options) {
+    thread_ = std::thread([this, options] { load_safely(options); });
+  }
+  // Ends with the server. Throws why the model could not be loaded.
+  void finish() {
+    wait();
+    if (backend_) backend_->stop();
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  void wait() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void load_safely(const serve::EngineBackendOptions& options) {
+    try {
+      load(options);
+    } catch (const std::exception& error) {
+      if (!server_->stopping()) failure_ = std::current_exception();
+      service_->status().fail(error.what());
+      server_->stop();
+    }
+  }
+
+  void load(const serve::EngineBackendOptions& options) {
+    ProgressDisplay display(STDERR_FILENO, kSecondsUntilLoadingIsShown);
+    bool told = false;
+    const auto progress = [&](const Progress& now) {
+      if (server_->stopping()) fail(ErrorKind::cancelled, "stopped while the model was being loaded");
+      service_->status().report(now);
+      if (!told && now.seconds > kSecondsUntilLoadingIsShown) {
+        fmt::print(stderr, "{} answers, and loads {}\n", server_->url(), now.subject);
+        told = true;
+      }
+      if (is_terminal(STDERR_FILENO)) display.show(now);
+    };
+    backend_ = std::make_unique<serve::EngineBackend>(open_model(flags_->model, path_, progress), options);
+    display.clear();
+    const engine::LoadedModel& loaded = backend_->loaded();
+    serve::ServedModel served{.backend = backend_.get(),
+                              .sampling = default_sampling(*flags_, loaded.defaults)};
+    if (!flags_->alias.empty()) served.names.push_back(flags_->alias);
+    served.names.push_back(loaded.name);
+    service_->set_model(std::move(served));
+    fmt::print("{} on {}\n", loaded.name, server_->url());
+    std::fflush(stdout);
+  }
+
+  const ServeFlags* flags_;
+  serve::Service* service_;
+  serve::HttpServer* server_;
+  std::string path_;
+  std::unique_ptr<serve::EngineBackend> backend_;
+  std::exception_ptr failure_;
+  std::thread thread_;
+};
+
 void serve_model(const ServeFlags& flags) {
   const serve::HttpServerOptions options = server_options(flags);
+  const serve::EngineBackendOptions running = backend_options(flags);
   engine::check(default_sampling(flags, {}), std::numeric_limits<TokenId>::max());
   const serve::ServiceOptions access{
       .keys = read_keys(flags), .allowed_hosts = flags.allowed_hosts, .cors_origins = flags.cors_origins};
-  serve::GeneratorBackend backend(open_generator(flags.model), flags.queue);
-  serve::ServedModel served{.backend = &backend,
-                            .sampling = default_sampling(flags, backend.loaded().defaults)};
-  if (!flags.alias.empty()) served.names.push_back(flags.alias);
-  served.names.push_back(backend.loaded().name);
-  serve::Service service(served, access);
+  serve::Service service(access);
   serve::HttpServer server(options, service);
+  ModelOnItsWay model(flags, service, server);
   warn_of_open_doors(flags, !access.keys.empty());
-  fmt::print("{} on {}\n", backend.loaded().name, server.url());
-  std::fflush(stdout);
+  model.start(running);
   server.run();
-  backend.stop();
+  model.finish();
 }
 
 }  // namespace
@@ -122,6 +217,12 @@ void define_serve(CLI::App& app) {
              "a host name of this server besides localhost and addresses");
   add_option(app, "--cors-origin", flags->cors_origins,
              "a web page's origin that may ask, e.g. https://chat.example");
+  add_option(app, "-np,--parallel", flags->parallel, "answers made at a time; others wait");
+  add_option(
+      app, "--cache-size", flags->cache_size,
+      "tokens whose keys and values are kept, all answers together; 0: a context for each of --parallel, "
+      "within half of the free memory");
+  add_speculative_flags(app, flags->speculative);
   add_option(app, "--queue", flags->queue, "answers that may wait; more are refused with status 429");
   add_option(app, "--max-connections", flags->max_connections, "connections at once");
   add_option(app, "--drain-seconds", flags->drain_seconds, "when stopping, time for answers to finish");

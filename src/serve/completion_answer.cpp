@@ -38,6 +38,8 @@ void CompletionAnswer::start() {
     if (open_ == 0) finish();
   }
   exchange_->on_abandoned([self = shared_from_this()] { self->cancel_jobs(); });
+  // A comment, which clients skip (HTML Living Standard 9.2.6).
+  if (plan_.stream) exchange_->keep_alive(Exchange::kKeepAliveSeconds, event_stream_head(), ": wait\n\n");
 }
 
 void CompletionAnswer::cancel_jobs() const {
@@ -120,8 +122,7 @@ void CompletionAnswer::emit(const std::string& bytes) {
     return;
   }
   // Begun with the first bytes, so that until then an error still has a status of its own.
-  exchange_->begin_stream(
-      {.content_type = "text/event-stream; charset=utf-8", .headers = {{"X-Accel-Buffering", "no"}}});
+  exchange_->begin_stream(event_stream_head());
   exchange_->write(bytes);
 }
 

@@ -133,6 +133,10 @@ Json chunk_json(const AnswerHead& head, Json choices, const Json* usage) {
 
 std::string to_text(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+HttpResponse event_stream_head() {
+  return {.content_type = "text/event-stream; charset=utf-8", .headers = {{"X-Accel-Buffering", "no"}}};
+}
+
 std::string server_sent_event(const Json& data) { return "data: " + to_text(data) + "\n\n"; }
 
 }  // namespace tessera::serve

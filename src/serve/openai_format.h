@@ -46,6 +46,7 @@ Json chunk_json(const AnswerHead& head, Json choices, const Json* usage);
 
 // "data: ...\n\n" (server-sent events, HTML Living Standard 9.2).
 std::string server_sent_event(const Json& data);
+HttpResponse event_stream_head();
 inline constexpr std::string_view kStreamEnd = "data: [DONE]\n\n";
 
 // JSON text; bytes that are no UTF-8 become U+FFFD.

@@ -78,8 +78,8 @@ struct PlainChat::Turn {
   }
 };
 
-PlainChat::PlainChat(ServedModel served, Metrics& metrics, std::size_t most_users)
-    : served_(std::move(served)), metrics_(&metrics), most_users_(most_users) {}
+PlainChat::PlainChat(const ServedModel& served, Metrics& metrics, std::size_t most_users)
+    : served_(served), metrics_(&metrics), most_users_(most_users) {}
 
 void PlainChat::answer(const std::shared_ptr<Exchange>& exchange) {
   const Json body = parse_body(exchange->request().body);

@@ -19,8 +19,9 @@ namespace tessera::serve {
 
 class PlainChat : public std::enable_shared_from_this<PlainChat> {
  public:
-  // Conversations are kept in memory, those of the last `most_users` who wrote. `metrics` must outlive this.
-  PlainChat(ServedModel served, Metrics& metrics, std::size_t most_users = 10'000);
+  // Conversations are kept in memory, those of the last `most_users` who wrote. `served` and `metrics` must
+  // outlive this.
+  PlainChat(const ServedModel& served, Metrics& metrics, std::size_t most_users = 10'000);
 
   // POST /chat {"user_id", "user_input", "restart"}: the answer as HTTP chunks of plain text. ApiError 400
   // naming the field, with counts when the conversation is too long; 409: this user's last answer is still
@@ -39,7 +40,7 @@ class PlainChat : public std::enable_shared_from_this<PlainChat> {
   void end_turn(const UserName& name, const std::vector<engine::Message>* messages);
   void forget_oldest();
 
-  ServedModel served_;
+  const ServedModel& served_;
   Metrics* metrics_;
   std::size_t most_users_;
   std::mutex mutex_;

@@ -19,9 +19,10 @@ struct Route {
   std::string request_schema = {};
   std::string response_schema = {};
   std::string response_type = "application/json";
-  bool open = false;       // needs no key
-  bool light = false;      // HttpHandler::is_light
-  bool generates = false;  // runs the model: refused at once when the queue is full
+  bool open = false;         // needs no key
+  bool light = false;        // HttpHandler::is_light
+  bool needs_model = false;  // 503 until it is loaded
+  bool generates = false;    // runs the model: refused at once when the queue is full
   std::function<void(const std::shared_ptr<Exchange>&)> handle = {};
 };
 

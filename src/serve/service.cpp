@@ -8,6 +8,7 @@
 #include "serve/json_fields.h"
 #include "serve/openai_format.h"
 #include "serve/openapi.h"
+#include "serve/status_api.h"
 #include "serve/token_api.h"
 
 namespace tessera::serve {
@@ -36,15 +37,23 @@ void check_body_type(const HttpRequest& request) {
 
 }  // namespace
 
-Service::Service(ServedModel served, const ServiceOptions& options)
-    : served_(std::move(served)),
-      keys_(options.keys),
+Service::Service(ServedModel served, const ServiceOptions& options) : Service(options) {
+  set_model(std::move(served));
+}
+
+Service::Service(const ServiceOptions& options)
+    : keys_(options.keys),
       origins_(options.allowed_hosts, options.cors_origins),
       plain_chat_(std::make_shared<PlainChat>(served_, metrics_)),
       created_(now_seconds()) {
   add_operator_routes();
   add_openai_routes();
   add_token_routes();
+}
+
+void Service::set_model(ServedModel served) {
+  served_ = std::move(served);
+  status_.set_ready();
 }
 
 void Service::add_operator_routes() {
@@ -54,7 +63,16 @@ void Service::add_operator_routes() {
                .response_schema = "Health",
                .open = true,
                .light = true,
-               .handle = [this](const auto& exchange) { health(*exchange); }});
+               .handle = [this](const auto& exchange) {
+                 exchange->respond({.status = status_.health_status(), .body = to_text(status_.health())});
+               }});
+  routes_.add(
+      {.method = "GET",
+       .path = "/api/status",
+       .summary = "The model, how far it is loaded, the cache, and who waits.",
+       .response_schema = "Status",
+       .light = true,
+       .handle = [this](const auto& exchange) { respond_json(*exchange, status_json(status_, served_)); }});
   routes_.add({.method = "GET",
                .path = "/metrics",
                .summary = "Counters in Prometheus' text format.",
@@ -80,12 +98,14 @@ void Service::add_openai_routes() {
        .summary = "The models that this server runs.",
        .response_schema = "ModelList",
        .light = true,
+       .needs_model = true,
        .handle = [this](const auto& exchange) { respond_json(*exchange, models_json(served_, created_)); }});
   routes_.add({.method = "GET",
                .path = "/v1/models/{model}",
                .summary = "One of them.",
                .response_schema = "Model",
                .light = true,
+               .needs_model = true,
                .handle = [this](const auto& exchange) {
                  const std::string& path = exchange->request().path;
                  const std::string name = path.substr(std::string_view("/v1/models/").size());
@@ -135,18 +155,21 @@ void Service::add_token_routes() {
                .summary = "A text as token ids.",
                .request_schema = "TokenizeRequest",
                .response_schema = "TokenizeAnswer",
+               .needs_model = true,
                .handle = call(tokenize)});
   routes_.add({.method = "POST",
                .path = "/detokenize",
                .summary = "Token ids as text.",
                .request_schema = "DetokenizeRequest",
                .response_schema = "DetokenizeAnswer",
+               .needs_model = true,
                .handle = call(detokenize)});
   routes_.add({.method = "POST",
                .path = "/apply-template",
                .summary = "The prompt that messages become.",
                .request_schema = "ApplyTemplateRequest",
                .response_schema = "ApplyTemplateAnswer",
+               .needs_model = true,
                .handle = call(apply_template)});
 }
 
@@ -184,11 +207,16 @@ void Service::check(HttpRequest& request) const {
         "", "method_not_allowed");
   }
   if (route->method == "POST") check_body_type(request);
-  if (route->generates && served_.backend->full()) {
-    ApiError busy(429, "the queue is full", "", "queue_full");
-    busy.retry_after_seconds = 1;
-    throw busy;
-  }
+  check_model_is_there(*route);
+}
+
+void Service::check_model_is_there(const Route& route) const {
+  if (route.generates || route.needs_model) status_.require_ready();
+  if (!route.generates || !served_.backend->full()) return;
+  const BackendStatistics now = served_.backend->statistics();
+  ApiError busy(429, fmt::format("the queue is full: {} answers wait", now.waiting), "", "queue_full");
+  busy.retry_after_seconds = now.retry_after_seconds;
+  throw busy;
 }
 
 std::optional<HttpResponse> Service::refuse(HttpRequest& request) {
@@ -225,20 +253,31 @@ void Service::answered(const HttpRequest& request, int status, double seconds) {
   metrics_.count_request(route == nullptr ? "unknown" : route->path, status, seconds);
 }
 
-void Service::health(Exchange& exchange) const {
-  exchange.respond({.status = 200, .body = to_text({{"status", "ok"}})});
-}
-
 std::string Service::metrics_text() const {
-  const BackendStatistics now = served_.backend->statistics();
+  const BackendStatistics now = status_.ready() ? served_.backend->statistics() : BackendStatistics();
+  const auto count = [](std::int64_t number) { return static_cast<double>(number); };
   const std::vector<Gauge> gauges = {
-      {"tessera_requests_waiting", "Answers that wait for the model.", static_cast<double>(now.waiting)},
-      {"tessera_requests_running", "Answers that the model works on.", static_cast<double>(now.running)},
-      {"tessera_cache_tokens", "Tokens that the key/value cache has room for.",
-       static_cast<double>(now.cache_tokens)},
-      {"tessera_cache_tokens_used", "Of those, taken.", static_cast<double>(now.cache_used_tokens)},
+      {"tessera_ready", "1 when the model is loaded.", status_.ready() ? 1.0 : 0.0},
+      {"tessera_requests_waiting", "Answers that wait for the model.", count(now.waiting)},
+      {"tessera_requests_running", "Answers that the model works on.", count(now.running)},
+      {"tessera_cache_tokens", "Tokens that the key/value cache has room for.", count(now.cache_tokens)},
+      {"tessera_cache_tokens_used", "Of those, taken by answers in the making.",
+       count(now.cache_used_tokens)},
+      {"tessera_cache_tokens_prefixes", "Of those, kept because a prompt may begin so again.",
+       count(now.cache_prefix_tokens)},
       {"tessera_preemptions_total", "Answers that lost their place in the cache for a while.",
-       static_cast<double>(now.preemptions), true},
+       count(now.preemptions), true},
+      {"tessera_passes_total", "Passes through the model.", count(now.passes), true},
+      {"tessera_computed_tokens_total", "Tokens run through the model.", count(now.computed_tokens), true},
+      {"tessera_generated_tokens_total", "Tokens given out, of unfinished answers too.",
+       count(now.generated_tokens), true},
+      {"tessera_drafted_tokens_total", "Tokens guessed ahead.", count(now.drafted_tokens), true},
+      {"tessera_drafted_tokens_right_total", "Of those, what the model said too.", count(now.accepted_tokens),
+       true},
+      {"tessera_answers_total", "Answers that have ended.", count(now.finished), true},
+      {"tessera_answers_cancelled_total", "Of those, given up because nobody listened.", count(now.cancelled),
+       true},
+      {"tessera_answers_failed_total", "Of those, failed.", count(now.failed), true},
   };
   return metrics_.text(gauges);
 }

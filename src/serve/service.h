@@ -13,6 +13,7 @@
 #include "serve/origin_rules.h"
 #include "serve/plain_chat.h"
 #include "serve/route_table.h"
+#include "serve/server_status.h"
 
 namespace tessera::serve {
 
@@ -24,13 +25,21 @@ struct ServiceOptions {
 
 class Service final : public HttpHandler {
  public:
-  // The backend of `served` must outlive the service, and be stopped before the service goes.
+  // Answers from the start, but what needs the model only after set_model().
+  explicit Service(const ServiceOptions& options);
   Service(ServedModel served, const ServiceOptions& options);
+
+  // Any thread; once. The backend of `served` must outlive the service, and be stopped before the service
+  // goes.
+  void set_model(ServedModel served);
+  // How far the model is loaded, or why it cannot be.
+  ServerStatus& status() { return status_; }
 
   std::optional<HttpResponse> refuse(HttpRequest& request) override;
   bool is_light(const HttpRequest& request) const override;
   void handle(std::shared_ptr<Exchange> exchange) override;
   void answered(const HttpRequest& request, int status, double seconds) override;
+  void draining() override { status_.set_draining(); }
 
   const RouteTable& routes() const { return routes_; }
 
@@ -39,10 +48,11 @@ class Service final : public HttpHandler {
   void add_openai_routes();
   void add_token_routes();
   void check(HttpRequest& request) const;
-  void health(Exchange& exchange) const;
+  void check_model_is_there(const Route& route) const;
   std::string metrics_text() const;
 
-  ServedModel served_;
+  ServerStatus status_;
+  ServedModel served_;  // set before status_ is ready
   ApiKeys keys_;
   OriginRules origins_;
   Metrics metrics_;

@@ -42,7 +42,7 @@ class OpenApiTest : public ::testing::Test {
     return answer.head->status == 200 ? Json() : Json::parse(answer.head->body)["error"];
   }
 
-  std::unique_ptr<GeneratorBackend> backend_;
+  std::unique_ptr<EngineBackend> backend_;
   Service service_;
   Json document_;
 };

@@ -43,7 +43,7 @@ class ServiceTest : public ::testing::Test {
     return events;
   }
 
-  std::unique_ptr<GeneratorBackend> backend_;
+  std::unique_ptr<EngineBackend> backend_;
   Service service_;
 };
 
@@ -318,6 +318,77 @@ TEST_F(ServiceTest, MetricsCountWhatHappened) {
   EXPECT_THAT(text, HasSubstr("tessera_http_request_seconds_count 1\n"));
 }
 
+TEST(ServiceWithoutModel, AnswersWhatNeedsNoneAndTellsHowFarItIs) {
+  Service service(ServiceOptions{});
+  const auto get = [&](const std::string& path) {
+    return answer_of(service,
+                     {.method = "GET", .path = path, .query = "", .headers = {{"host", "localhost"}}});
+  };
+  EXPECT_EQ(get("/health").head->status, 503);
+  EXPECT_EQ(Json::parse(get("/health").head->body)["status"], "loading");
+  service.status().report(
+      {.stage = "load", .subject = "toy", .done = 300, .total = 1000, .seconds = 3, .per_second = 100});
+  const Json progress = Json::parse(get("/health").head->body)["progress"];
+  EXPECT_EQ(progress, Json::parse(R"({"stage": "load", "done": 300, "total": 1000, "bytes_per_second": 100.0,
+                                      "seconds_left": 7.0})"));
+  const auto answer = answer_of(service, post("/v1/completions", R"({"prompt": "x"})"));
+  EXPECT_EQ(answer.head->status, 503);
+  EXPECT_THAT(answer.head->body, HasSubstr("300 of 1000 bytes"));
+  EXPECT_THAT(answer.head->headers, ::testing::Contains(::testing::Pair("Retry-After", "7")));
+  EXPECT_EQ(get("/v1/models").head->status, 503);
+  EXPECT_EQ(get("/metrics").head->status, 200);
+  Json status = Json::parse(get("/api/status").head->body);
+  EXPECT_EQ(status["ready"], false);
+  EXPECT_TRUE(status["model"].is_null());
+  EXPECT_EQ(status["progress"], progress);
+
+  service.status().fail("no such luck");
+  EXPECT_EQ(Json::parse(get("/api/status").head->body)["error"], "no such luck");
+  EXPECT_EQ(get("/health").head->status, 503);
+}
+
+TEST(ServiceWithoutModel, IsReadyWhenTheModelComes) {
+  Service service(ServiceOptions{});
+  testing::FakeBackend backend;
+  service.set_model(testing::served_by(backend));
+  const auto get = [&](const std::string& path) {
+    return answer_of(service,
+                     {.method = "GET", .path = path, .query = "", .headers = {{"host", "localhost"}}});
+  };
+  EXPECT_EQ(get("/health").head->status, 200);
+  EXPECT_EQ(get("/health").head->body, R"({"status":"ok"})");
+  const Json status = Json::parse(get("/api/status").head->body);
+  EXPECT_EQ(status["ready"], true);
+  EXPECT_EQ(status["model"], Json::parse(R"({"id": "toy", "name": "toy", "architecture": "scripted",
+      "parameters": 0, "context_size": 256, "vocab_size": 260, "weights_bytes": 0, "chat": true})"));
+  EXPECT_TRUE(status["progress"].is_null());
+  EXPECT_TRUE(status["error"].is_null());
+  EXPECT_EQ(status["defaults"]["temperature"], 0.0);
+  EXPECT_EQ(get("/v1/models").head->status, 200);
+  service.draining();
+  EXPECT_EQ(get("/health").head->status, 503);
+  EXPECT_EQ(Json::parse(get("/health").head->body)["status"], "stopping");
+  const auto refused = answer_of(service, post("/v1/completions", R"({"prompt": "x"})"));
+  EXPECT_EQ(refused.head->status, 503);
+  EXPECT_EQ(backend.job_count(), 0U);
+}
+
+TEST(ServiceOverSockets, AStreamThatWaitsIsKeptAlive) {
+  testing::FakeBackend backend;
+  Service service(testing::served_by(backend), {});
+  const auto exchange =
+      std::make_shared<Exchange>(post("/v1/completions", R"({"prompt": "x", "stream": true})"));
+  service.handle(exchange);
+  EXPECT_EQ(exchange->keep_alive_seconds(), Exchange::kKeepAliveSeconds);
+  exchange->send_keep_alive();
+  const Exchange::Output output = exchange->take();
+  EXPECT_EQ(output.head->content_type, "text/event-stream; charset=utf-8");
+  EXPECT_EQ(output.bytes, ": wait\n\n");
+  const auto whole = std::make_shared<Exchange>(post("/v1/completions", R"({"prompt": "x"})"));
+  service.handle(whole);
+  EXPECT_EQ(whole->keep_alive_seconds(), 0);
+}
+
 TEST(ServiceOverSockets, ADisconnectCancelsTheJobs) {
   testing::FakeBackend backend;
   Service service(testing::served_by(backend), {});
@@ -367,36 +438,6 @@ TEST(ServiceOverSockets, AFailureInTheMiddleOfAStreamIsAnErrorEvent) {
   EXPECT_THAT(answer.body, HasSubstr("so far"));
   EXPECT_THAT(answer.body, HasSubstr("data: {\"error\":{\"message\":\"out of luck\""));
   EXPECT_THAT(answer.body, ::testing::Not(HasSubstr("[DONE]")));
-}
-
-TEST(GeneratorBackend, RefusesWhatItsQueueCannotHoldAndCancelsWhatWaits) {
-  const auto backend = testing::toy_backend(256, 2);
-  std::promise<void> go_on;
-  std::promise<void> entered;
-  GenerationJob job;
-  job.request.prompt = {97};
-  job.request.sampling.temperature = 0;
-  std::atomic<bool> first{true};
-  backend->submit(job, [&](const GenerationEvent&) {
-    if (!first.exchange(false)) return;
-    entered.set_value();
-    go_on.get_future().wait();
-  });
-  entered.get_future().wait();
-  std::atomic<int> cancelled{0};
-  job.n = 2;
-  const JobId second = backend->submit(job, [&](const GenerationEvent& event) {
-    if (event.result != nullptr && event.result->finish_reason == engine::FinishReason::cancelled)
-      ++cancelled;
-  });
-  EXPECT_TRUE(backend->full());
-  EXPECT_EQ(backend->statistics().waiting, 2);
-  EXPECT_THROW(backend->submit(job, [](const GenerationEvent&) {}), ApiError);
-  backend->cancel(second);
-  go_on.set_value();
-  backend->stop();
-  EXPECT_EQ(cancelled, 2);
-  EXPECT_THROW(backend->submit(job, [](const GenerationEvent&) {}), ApiError);
 }
 
 }  // namespace

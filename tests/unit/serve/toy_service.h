@@ -1,11 +1,15 @@
 // A Service on a toy model that says "h" until position 60 of the text and then ends, so that answers are
 // known; its tokens are bytes.
 #pragma once
+#include <atomic>
+#include <condition_variable>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
-#include "serve/generator_backend.h"
+#include "serve/engine_backend.h"
 #include "serve/service.h"
 #include "unit/engine/toy_text.h"
 
@@ -25,9 +29,17 @@ inline std::shared_ptr<engine::LoadedModel> toy_model(std::int64_t context) {
   return loaded;
 }
 
-inline std::unique_ptr<GeneratorBackend> toy_backend(std::int64_t context = 256, std::int64_t queue = 8) {
-  return std::make_unique<GeneratorBackend>(
-      std::make_unique<engine::Generator>(toy_model(context), engine::GeneratorOptions{}), queue);
+// A pool of four contexts.
+inline EngineBackendOptions toy_options(std::int64_t context, std::int64_t queue, std::int64_t parallel) {
+  return {.engine = {.context_size = context,
+                     .cache_tokens = 4 * context,
+                     .scheduler = {.max_batch_tokens = 64 + parallel, .max_sequences = parallel},
+                     .max_waiting = queue}};
+}
+
+inline std::unique_ptr<EngineBackend> toy_backend(std::int64_t context = 256, std::int64_t queue = 8,
+                                                  std::int64_t parallel = 8) {
+  return std::make_unique<EngineBackend>(toy_model(context), toy_options(context, queue, parallel));
 }
 
 inline ServedModel served_by(Backend& backend) {

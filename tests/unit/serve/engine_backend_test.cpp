@@ -1,0 +1,145 @@
+// The backend on the engine: what it takes and refuses, whose prefixes it shares, and what it counts.
+#include "serve/engine_backend.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "toy_service.h"
+
+namespace tessera::serve {
+namespace {
+
+GenerationJob job_of(std::string_view prompt, std::int64_t tokens = 4) {
+  GenerationJob job;
+  job.request.prompt = engine::testing::bytes_of(prompt);
+  job.request.sampling.temperature = 0;
+  job.request.max_new_tokens = tokens;
+  return job;
+}
+
+engine::GenerationResult run(Backend& backend, GenerationJob job) {
+  std::promise<engine::GenerationResult> result;
+  backend.submit(std::move(job), [&](const GenerationEvent& event) {
+    if (event.result != nullptr) result.set_value(*event.result);
+  });
+  return result.get_future().get();
+}
+
+// One answer that stands still after its first event until it is let go.
+struct HeldAnswer {
+  HeldAnswer(Backend& backend, GenerationJob job) {
+    id = backend.submit(std::move(job), [this](const GenerationEvent& event) {
+      if (first.exchange(false)) {
+        entered.set_value();
+        may_go_on.get_future().wait();
+      }
+      if (event.result != nullptr) reason.set_value(event.result->finish_reason);
+    });
+    entered.get_future().wait();
+  }
+  std::atomic<bool> first{true};
+  std::promise<void> entered;
+  std::promise<void> may_go_on;
+  std::promise<engine::FinishReason> reason;
+  JobId id = 0;
+};
+
+TEST(EngineBackend, RefusesWhatItsQueueCannotHoldAndCancelsWhatWaits) {
+  const auto backend = testing::toy_backend(256, 2, 1);
+  HeldAnswer held(*backend, job_of("a", -1));
+  std::atomic<int> cancelled{0};
+  GenerationJob job = job_of("b");
+  job.n = 2;
+  const JobId second = backend->submit(job, [&](const GenerationEvent& event) {
+    if (event.result != nullptr && event.result->finish_reason == engine::FinishReason::cancelled)
+      ++cancelled;
+  });
+  EXPECT_TRUE(backend->full());
+  EXPECT_EQ(backend->statistics().waiting, 2);
+  try {
+    backend->submit(job, [](const GenerationEvent&) {});
+    FAIL() << "taken";
+  } catch (const ApiError& error) {
+    EXPECT_EQ(error.status(), 429);
+    EXPECT_GE(error.retry_after_seconds, 1);
+  }
+  backend->cancel(second);
+  held.may_go_on.set_value();
+  EXPECT_EQ(held.reason.get_future().get(), engine::FinishReason::end_of_generation);
+  backend->stop();
+  EXPECT_EQ(cancelled, 2);
+  try {
+    backend->submit(job, [](const GenerationEvent&) {});
+    FAIL() << "taken";
+  } catch (const ApiError& error) {
+    EXPECT_EQ(error.status(), 503);
+  }
+}
+
+TEST(EngineBackend, PrefixesAreSharedWithinAClientOnly) {
+  const auto backend = testing::toy_backend();
+  GenerationJob job = job_of(std::string(40, 'p'));
+  job.client = "ada";
+  EXPECT_EQ(run(*backend, job).usage.cached_tokens, 0);
+  EXPECT_EQ(run(*backend, job).usage.cached_tokens, 39);
+  job.client = "bob";
+  EXPECT_EQ(run(*backend, job).usage.cached_tokens, 0);
+  backend->stop();
+  const BackendStatistics now = backend->statistics();
+  EXPECT_EQ(now.finished, 3);
+  EXPECT_EQ(now.prompt_tokens, 120);
+  EXPECT_EQ(now.cached_tokens, 39);
+  EXPECT_EQ(now.generated_tokens, 12);
+  EXPECT_EQ(now.cache_tokens, 4 * 256);
+  EXPECT_EQ(now.cache_used_tokens, 0);
+  EXPECT_GT(now.cache_prefix_tokens, 0);
+}
+
+TEST(EngineBackend, AHigherPriorityGoesFirstAndClientsTakeTurns) {
+  const auto backend = testing::toy_backend(256, 100, 1);
+  HeldAnswer held(*backend, job_of("a", 2));
+  std::mutex mutex;
+  std::vector<std::string> ended;
+  std::promise<void> done;
+  const auto submit = [&](const std::string& name, const std::string& client, std::int32_t priority) {
+    GenerationJob job = job_of("same length");
+    job.client = client;
+    job.priority = priority;
+    backend->submit(job, [&, name](const GenerationEvent& event) {
+      if (event.result == nullptr) return;
+      const std::lock_guard lock(mutex);
+      ended.push_back(name);
+      if (ended.size() == 6) done.set_value();
+    });
+  };
+  for (const char* name : {"ada1", "ada2", "ada3"}) submit(name, "ada", 0);
+  for (const char* name : {"bob1", "bob2"}) submit(name, "bob", 0);
+  submit("urgent", "ada", 1);
+  held.may_go_on.set_value();
+  done.get_future().wait();
+  backend->stop();
+  EXPECT_EQ(ended.front(), "urgent");
+  // ada has had an answer more by then: the two take turns, and bob begins.
+  EXPECT_EQ(ended, (std::vector<std::string>{"urgent", "bob1", "ada1", "bob2", "ada2", "ada3"}));
+}
+
+TEST(EngineBackend, AFailureIsTheLastEventAndHasNoResult) {
+  const auto backend = testing::toy_backend();
+  GenerationJob job = job_of("fails");
+  for (TokenId token = 0; token < 300; ++token)
+    job.request.sampling.logit_bias.emplace_back(token, -INFINITY);
+  std::promise<std::string> failed;
+  try {
+    backend->submit(job, [&](const GenerationEvent& event) {
+      if (event.result != nullptr) failed.set_value("");
+      if (!event.error.empty()) failed.set_value(event.error);
+    });
+  } catch (const Error&) {
+    failed.set_value("refused");
+  }
+  EXPECT_NE(failed.get_future().get(), "");
+}
+
+}  // namespace
+}  // namespace tessera::serve
