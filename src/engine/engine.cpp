@@ -35,7 +35,6 @@ RequestId Engine::submit(const EngineRequest& request, EventSink sink) {
            open_answers_, max_sequences_ + max_waiting_);
     }
     sinks_.emplace(id, OpenRequest{std::make_shared<const EventSink>(std::move(sink)), request.n});
-    inbox_answers_ += request.n;
     open_answers_ += request.n;
     inbox_.tasks.push_back(std::move(task));
   }
@@ -80,7 +79,7 @@ bool Engine::full() const {
 EngineStatistics Engine::statistics() const {
   const std::lock_guard lock(mutex_);
   EngineStatistics statistics = statistics_;
-  statistics.waiting += inbox_answers_;
+  statistics.waiting = open_answers_ - statistics.running;
   return statistics;
 }
 
@@ -121,9 +120,6 @@ bool Engine::take_inbox(Inbox& inbox) {
   statistics_ = batch_.statistics();
   wake_.wait(lock, [&] { return !inbox_.empty() || !batch_.idle() || draining_ || stopping_; });
   inbox = std::exchange(inbox_, {});
-  inbox_answers_ = 0;
-  for (const auto& task : inbox.tasks)
-    statistics_.waiting += 1 + static_cast<std::int64_t>(task->siblings.size());
   if (stopping_) return false;
   return !(draining_ && inbox.empty() && batch_.idle());
 }
@@ -150,6 +146,7 @@ void Engine::handle(const EngineEvent& event) {
     const auto found = sinks_.find(event.request);
     if (found == sinks_.end()) return;
     sink = found->second.sink;
+    statistics_.running = batch_.scheduler().running();
     if (event.result != nullptr) {
       --open_answers_;
       if (--found->second.open == 0) sinks_.erase(found);

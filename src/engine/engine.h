@@ -68,7 +68,6 @@ class Engine {
   std::condition_variable wake_;
   Inbox inbox_;
   std::unordered_map<RequestId, OpenRequest> sinks_;
-  std::int64_t inbox_answers_ = 0;
   std::int64_t open_answers_ = 0;  // asked for and not ended
   EngineStatistics statistics_;
   RequestId next_request_ = 1;

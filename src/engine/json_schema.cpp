@@ -69,9 +69,8 @@ class SchemaWriter {
  public:
   explicit SchemaWriter(const Json& schema) : document_(&schema) {}
 
-  std::string write() {
-    const std::string root = expression(*document_, "#", 0);
-    std::string text = "root ::= " + root + "\n";
+  std::string write(std::string_view root) {
+    std::string text = fmt::format("{} ::= {}\n", root, expression(*document_, "#", 0));
     for (const auto& [name, rule] : rules_) text += fmt::format("{} ::= {}\n", name, rule);
     return text + kCommonRules;
   }
@@ -284,12 +283,12 @@ class SchemaWriter {
 
 }  // namespace
 
-std::string json_schema_to_gbnf(std::string_view schema) {
+std::string json_schema_to_gbnf(std::string_view schema, std::string_view root) {
   if (schema.size() > kMostBytes)
     fail(ErrorKind::limit, "JSON schema: {} bytes, at most {}", schema.size(), kMostBytes);
   const Json document = Json::parse(schema, nullptr, false);
   if (document.is_discarded()) fail(ErrorKind::bad_input, "JSON schema: expected JSON");
-  return SchemaWriter(document).write();
+  return SchemaWriter(document).write(root);
 }
 
 }  // namespace tessera::engine

@@ -12,6 +12,7 @@ namespace tessera::engine {
 // Annotations (title, description, default, format, ...) say nothing about the text. Error unsupported: any
 // other keyword, by name and place, rather than a text that might break it; bad_input: no JSON, or a keyword
 // of the wrong kind; limit: more than 64 levels.
-std::string json_schema_to_gbnf(std::string_view schema);
+// `root`: the rule that is the text; another name lets a grammar around it call it.
+std::string json_schema_to_gbnf(std::string_view schema, std::string_view root = "root");
 
 }  // namespace tessera::engine

@@ -108,4 +108,9 @@ bool TokenGrammar::is_exhausted(State state) const {
   return grammar_.is_exhausted(state);
 }
 
+std::int64_t TokenGrammar::state_count() const {
+  const std::lock_guard lock(mutex_);
+  return grammar_.state_count();
+}
+
 }  // namespace tessera::engine

@@ -58,6 +58,8 @@ class TokenGrammar {
   State accept(State state, TokenId token) const;
   // Nothing but the end can follow.
   bool is_exhausted(State state) const;
+  // Places in texts that have been met so far.
+  std::int64_t state_count() const;
 
  private:
   TokenMask make_mask(State state) const;

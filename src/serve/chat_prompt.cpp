@@ -19,7 +19,9 @@ std::string read_role(JsonFields& fields) {
   return role == "developer" ? "system" : role;
 }
 
-std::string read_content(JsonFields& fields) {
+// An assistant's message may have calls and no text.
+std::string read_content(JsonFields& fields, bool may_be_absent) {
+  if (may_be_absent && fields.find("content") == nullptr) return {};
   const Json& value = fields.require("content");
   const std::string path = fields.path_of("content");
   if (value.is_string()) return value.get<std::string>();
@@ -36,6 +38,51 @@ std::string read_content(JsonFields& fields) {
   return text;
 }
 
+// Templates want the arguments as an object, the API has them as JSON text.
+Json read_tool_calls(const Json& list, const std::string& path) {
+  if (!list.is_array()) refuse_field(path, "expected an array of calls, found {}", shown(list));
+  Json calls = Json::array();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    JsonFields call(list[i], fmt::format("{}[{}]", path, i));
+    call.only("type", "function");
+    const std::string id = call.string("id").value_or("");
+    JsonFields function(call.require("function"), call.path_of("function"));
+    call.ignore("index");
+    call.finish();
+    function.require("name");
+    function.require("arguments");
+    const std::string text = *function.string("arguments");
+    Json arguments = Json::parse(text.empty() ? "{}" : text, nullptr, false);
+    if (!arguments.is_object()) {
+      refuse_field(function.path_of("arguments"), "expected a JSON object as text, found '{}'",
+                   printable(text));
+    }
+    calls.push_back(
+        {{"type", "function"},
+         {"id", id},
+         {"function", {{"name", *function.string("name")}, {"arguments", std::move(arguments)}}}});
+    function.finish();
+  }
+  return calls;
+}
+
+Json read_message(const Json& given, const std::string& path) {
+  JsonFields message(given, path);
+  Json read = {{"role", read_role(message)}};
+  const bool answers = read["role"] == "assistant";
+  const Json* calls = answers ? message.find("tool_calls") : nullptr;
+  const bool has_calls = calls != nullptr && *calls != Json::array();
+  read["content"] = read_content(message, has_calls);
+  if (has_calls) read["tool_calls"] = read_tool_calls(*calls, message.path_of("tool_calls"));
+  if (const auto name = message.string("name")) read["name"] = *name;
+  if (const auto id = message.string("tool_call_id")) read["tool_call_id"] = *id;
+  // What clients send back of an answer.
+  for (const char* absent : {"refusal", "audio", "function_call", "parsed"}) message.only(absent, nullptr);
+  message.only("annotations", Json::array());
+  message.finish();
+  return read;
+}
+
 std::string special_text(const text::Tokenizer& tokenizer, std::optional<TokenId> id) {
   return id ? std::string(tokenizer.token_text(*id)) : std::string();
 }
@@ -50,16 +97,7 @@ Json read_messages(JsonFields& fields) {
   }
   Json messages = Json::array();
   for (std::size_t i = 0; i < list.size(); ++i) {
-    JsonFields message(list[i], fmt::format("messages[{}]", i));
-    Json read = {{"role", read_role(message)}, {"content", read_content(message)}};
-    if (const auto name = message.string("name")) read["name"] = *name;
-    message.ignore("tool_call_id");
-    // What clients send back of an answer.
-    for (const char* absent : {"refusal", "annotations", "audio", "function_call"})
-      message.only(absent, nullptr);
-    message.only("tool_calls", Json::array());
-    message.finish();
-    messages.push_back(std::move(read));
+    messages.push_back(read_message(list[i], fmt::format("messages[{}]", i)));
   }
   return messages;
 }

@@ -11,6 +11,8 @@ CompletionAnswer::CompletionAnswer(CompletionPlan plan, std::shared_ptr<Exchange
     : plan_(std::move(plan)), exchange_(std::move(exchange)), backend_(&backend), metrics_(&metrics) {
   for (const GenerationJob& job : plan_.jobs) open_ += static_cast<std::size_t>(job.n);
   choices_.resize(open_);
+  if (!plan_.tools) return;
+  for (Choice& choice : choices_) choice.parser.emplace(*plan_.tools);
 }
 
 void CompletionAnswer::start() {
@@ -56,29 +58,57 @@ void CompletionAnswer::take(std::size_t job, const GenerationEvent& event) {
   if (event.result != nullptr) take_result(job, event);
 }
 
+std::size_t CompletionAnswer::job_of(std::size_t index) const {
+  return index / static_cast<std::size_t>(plan_.jobs.front().n);
+}
+
 void CompletionAnswer::take_pieces(std::size_t index, const GenerationEvent& event) {
   if (first_token_seconds_ < 0) {
     first_token_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   }
   Choice& choice = choices_[index];
-  const GenerationJob& job = plan_.jobs[index / static_cast<std::size_t>(plan_.jobs.front().n)];
-  const bool wants_logprobs = job.request.sampling.logprobs >= 0;
+  const bool wants_logprobs = plan_.jobs[job_of(index)].request.sampling.logprobs >= 0;
   for (const engine::GeneratedPiece& piece : event.pieces) {
-    choice.text += piece.text;
-    Json logprobs;
-    if (wants_logprobs) {
-      logprobs =
-          logprobs_json(plan_.head.kind, *backend_->loaded().tokenizer, piece.tokens, choice.text_offset);
+    if (wants_logprobs && plan_.stream) {
+      choice.untold.insert(choice.untold.end(), piece.tokens.begin(), piece.tokens.end());
     }
-    if (plan_.stream) {
-      const bool first = !std::exchange(choice.begun, true);
-      const std::string echo = first && !plan_.echoes.empty()
-                                   ? plan_.echoes[index / static_cast<std::size_t>(plan_.jobs.front().n)]
-                                   : std::string();
-      emit_chunk(Json::array({chunk_choice_json(plan_.head.kind, static_cast<std::int64_t>(index),
-                                                echo + piece.text, std::move(logprobs), first, nullptr)}));
+    if (!choice.parser) {
+      take_delta(index, {.content = piece.text});
+      continue;
     }
+    for (const AnswerDelta& delta : choice.parser->push(piece.text)) take_delta(index, delta);
   }
+}
+
+void CompletionAnswer::take_delta(std::size_t index, const AnswerDelta& delta) {
+  Choice& choice = choices_[index];
+  std::string new_id;
+  if (delta.call < 0) {
+    choice.text += delta.content;
+  } else {
+    if (std::cmp_greater_equal(delta.call, choice.calls.size())) {
+      new_id = new_call_id();
+      choice.calls.push_back({new_id, delta.name, {}});
+    }
+    choice.calls.back().arguments += delta.arguments;
+  }
+  if (plan_.stream) emit_delta(index, delta, new_id);
+}
+
+void CompletionAnswer::emit_delta(std::size_t index, const AnswerDelta& delta, const std::string& call_id) {
+  Choice& choice = choices_[index];
+  const bool first = !std::exchange(choice.begun, true);
+  const std::string echo = first && !plan_.echoes.empty() ? plan_.echoes[job_of(index)] : std::string();
+  Json said = delta.call < 0 ? text_delta_json(plan_.head.kind, echo + delta.content, first)
+                             : call_delta_json(delta, call_id, first);
+  emit_chunk(Json::array({chunk_choice_json(plan_.head.kind, static_cast<std::int64_t>(index),
+                                            std::move(said), untold_logprobs(choice), nullptr)}));
+}
+
+Json CompletionAnswer::untold_logprobs(Choice& choice) {
+  if (choice.untold.empty()) return {};
+  const auto tokens = std::exchange(choice.untold, {});
+  return logprobs_json(plan_.head.kind, *backend_->loaded().tokenizer, tokens, choice.text_offset);
 }
 
 void CompletionAnswer::take_result(std::size_t job, const GenerationEvent& event) {
@@ -96,16 +126,19 @@ void CompletionAnswer::take_result(std::size_t job, const GenerationEvent& event
   if (result.finish_reason == engine::FinishReason::cancelled) {
     return fail("the answer was cancelled");
   }
-  if (plan_.jobs[job].request.sampling.logprobs >= 0 && !plan_.stream) {
+  if (choice.parser) {
+    for (const AnswerDelta& delta : choice.parser->finish()) take_delta(index, delta);
+  }
+  if (plan_.stream) {
+    if (!choice.begun) take_delta(index, {});  // the role, or an echo
+    const Json nothing = plan_.head.kind == CompletionKind::chat ? Json::object() : Json("");
+    emit_chunk(Json::array({chunk_choice_json(
+        plan_.head.kind, static_cast<std::int64_t>(index), nothing, untold_logprobs(choice),
+        openai_finish_reason(result.finish_reason, !choice.calls.empty()))}));
+  } else if (plan_.jobs[job].request.sampling.logprobs >= 0) {
     choice.text_offset = 0;
     choice.logprobs =
         logprobs_json(plan_.head.kind, *backend_->loaded().tokenizer, result.tokens, choice.text_offset);
-  }
-  if (plan_.stream) {
-    const bool first = !std::exchange(choice.begun, true);
-    const std::string echo = first && !plan_.echoes.empty() ? plan_.echoes[job] : std::string();
-    emit_chunk(Json::array({chunk_choice_json(plan_.head.kind, static_cast<std::int64_t>(index), echo, Json(),
-                                              first, &result.finish_reason)}));
   }
   if (--open_ == 0 && started_) finish();
 }
@@ -151,9 +184,9 @@ void CompletionAnswer::finish() {
   }
   Json choices = Json::array();
   for (std::size_t i = 0; i < choices_.size(); ++i) {
-    const std::size_t job = i / static_cast<std::size_t>(plan_.jobs.front().n);
-    const std::string text = plan_.echoes.empty() ? choices_[i].text : plan_.echoes[job] + choices_[i].text;
-    choices.push_back(choice_json(plan_.head.kind, static_cast<std::int64_t>(i), text,
+    const std::string text =
+        plan_.echoes.empty() ? choices_[i].text : plan_.echoes[job_of(i)] + choices_[i].text;
+    choices.push_back(choice_json(plan_.head.kind, static_cast<std::int64_t>(i), text, choices_[i].calls,
                                   std::move(choices_[i].logprobs), choices_[i].reason));
   }
   exchange_->respond({.body = to_text(answer_json(plan_.head, std::move(choices), usage_))});

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,9 @@ namespace tessera::serve {
 
 struct CompletionPlan {
   AnswerHead head;
-  std::vector<GenerationJob> jobs = {};  // one a prompt
-  std::vector<std::string> echoes = {};  // texts that the answers begin with; empty, or one a job
+  std::vector<GenerationJob> jobs = {};      // one a prompt
+  std::optional<ToolCallSyntax> tools = {};  // what calls of tools look like in the text
+  std::vector<std::string> echoes = {};      // texts that the answers begin with; empty, or one a job
   bool stream = false;
   bool include_usage = false;
 };
@@ -35,6 +37,9 @@ class CompletionAnswer : public std::enable_shared_from_this<CompletionAnswer> {
  private:
   struct Choice {
     std::string text;
+    std::vector<ToolCall> calls;
+    std::optional<ToolCallParser> parser;      // when tools are offered
+    std::vector<engine::SampledToken> untold;  // whose log probabilities no chunk has had yet
     Json logprobs;
     std::int64_t text_offset = 0;
     bool begun = false;
@@ -42,7 +47,11 @@ class CompletionAnswer : public std::enable_shared_from_this<CompletionAnswer> {
   };
   void take(std::size_t job, const GenerationEvent& event);
   void take_pieces(std::size_t index, const GenerationEvent& event);
+  void take_delta(std::size_t index, const AnswerDelta& delta);
   void take_result(std::size_t job, const GenerationEvent& event);
+  std::size_t job_of(std::size_t index) const;
+  Json untold_logprobs(Choice& choice);
+  void emit_delta(std::size_t index, const AnswerDelta& delta, const std::string& call_id);
   void emit(const std::string& bytes);
   void emit_chunk(Json choices, const Json* usage = nullptr);
   void fail(const std::string& message);

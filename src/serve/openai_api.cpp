@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "engine/generation.h"
+#include "serve/answer_grammar.h"
 #include "serve/chat_prompt.h"
 #include "serve/generation_fields.h"
+#include "serve/tool_calls.h"
 #include "text/chat_prompt.h"
 
 namespace tessera::serve {
@@ -39,16 +41,12 @@ std::int64_t read_chat_logprobs(JsonFields& fields) {
 
 // What the API has and this server has not, or not yet: given with an effect it is refused, not ignored.
 void refuse_unsupported_chat(JsonFields& fields) {
-  fields.only("tools", Json::array());
   fields.only("functions", Json::array());
-  fields.only("tool_choice", "none");
   fields.only("function_call", "none");
-  fields.only("response_format", {{"type", "text"}});
   fields.only("modalities", Json::array({"text"}));
   fields.only("store", false);
   for (const char* name : {"audio", "web_search_options", "reasoning_effort", "verbosity"})
     fields.only(name, nullptr);
-  fields.ignore("parallel_tool_calls");
   fields.ignore("prediction");  // a hint that makes the same text sooner
 }
 
@@ -119,11 +117,21 @@ void check_context(std::size_t tokens, const ServedModel& served, const std::str
       param, "context_length_exceeded");
 }
 
+std::shared_ptr<const engine::TokenGrammar> token_grammar(const std::string& gbnf, const ServedModel& served,
+                                                          const std::string& param) {
+  if (gbnf.empty()) return nullptr;
+  try {
+    return served.grammars->get(gbnf);
+  } catch (const Error& error) {
+    throw ApiError(400, param + ": " + error.what(), param, "invalid_grammar");
+  }
+}
+
 CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served, const std::string& client) {
   JsonFields fields(body, "");
   check_model(fields, served.names);
-  const Json messages = read_messages(fields);
-  const Json switches = read_template_switches(fields);
+  Json messages = read_messages(fields);
+  Json switches = read_template_switches(fields);
   GenerationFields read = read_generation_fields(fields, served.sampling, limits_of(served));
   read.sampling.logprobs = read_chat_logprobs(fields);
   const auto most = fields.integer("max_completion_tokens", 1, served.backend->context_size());
@@ -131,16 +139,26 @@ CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served,
     refuse_field("max_completion_tokens", "is {}, but max_tokens is {}", *most, read.max_new_tokens);
   }
   read.max_new_tokens = most.value_or(read.max_new_tokens);
+  const auto tools = read_tools(fields, served.loaded());
+  const std::string format = read_answer_grammar(fields);
   refuse_unsupported_chat(fields);
   fields.finish();
+  if (tools && !format.empty()) {
+    refuse_field("response_format", "cannot be combined with tools unless tool_choice is none");
+  }
 
+  if (tools) messages = messages_with_tools(std::move(messages), *tools);
+  if (tools && tools->by_template) switches["tools"] = tools->list;
   std::vector<TokenId> prompt =
       text::encode_prompt(*served.loaded().tokenizer, render_chat(served.loaded(), messages, switches));
   check_context(prompt.size(), served, "messages");
   CompletionPlan plan{.head = new_answer_head(CompletionKind::chat, served.names.front()),
                       .stream = read.stream,
                       .include_usage = read.include_usage};
+  if (tools) plan.tools = tools->syntax;
   plan.jobs.push_back({.request = request_for(std::move(prompt), read), .n = read.n, .client = client});
+  plan.jobs.back().request.grammar = tools ? token_grammar(tool_grammar(*tools), served, "tools")
+                                           : token_grammar(format, served, "response_format");
   return plan;
 }
 
@@ -154,6 +172,7 @@ CompletionPlan plan_text_completion(const Json& body, const ServedModel& served,
   fields.only("best_of", read.n);
   fields.only("suffix", "");
   Prompts prompts = read_prompts(fields, served);
+  const auto grammar = token_grammar(read_answer_grammar(fields), served, "grammar");
   fields.finish();
 
   CompletionPlan plan{.head = new_answer_head(CompletionKind::text, served.names.front()),
@@ -161,6 +180,7 @@ CompletionPlan plan_text_completion(const Json& body, const ServedModel& served,
                       .include_usage = read.include_usage};
   for (std::vector<TokenId>& prompt : prompts.tokens) {
     plan.jobs.push_back({.request = request_for(std::move(prompt), read), .n = read.n, .client = client});
+    plan.jobs.back().request.grammar = grammar;
   }
   if (echo) plan.echoes = std::move(prompts.texts);
   return plan;

@@ -65,9 +65,12 @@ AnswerHead new_answer_head(CompletionKind kind, const std::string& model) {
           .created = std::chrono::duration_cast<std::chrono::seconds>(now).count()};
 }
 
-std::string_view openai_finish_reason(engine::FinishReason reason) {
+std::string new_call_id() { return "call_" + random_hex(); }
+
+std::string_view openai_finish_reason(engine::FinishReason reason, bool has_calls) {
   using engine::FinishReason;
-  return reason == FinishReason::end_of_generation || reason == FinishReason::stop ? "stop" : "length";
+  if (reason != FinishReason::end_of_generation && reason != FinishReason::stop) return "length";
+  return has_calls ? "tool_calls" : "stop";
 }
 
 Json usage_json(const engine::Usage& usage) {
@@ -83,16 +86,23 @@ Json logprobs_json(CompletionKind kind, const text::Tokenizer& tokenizer,
                                       : text_logprobs(tokenizer, tokens, text_offset);
 }
 
-Json choice_json(CompletionKind kind, std::int64_t index, const std::string& text, Json logprobs,
-                 engine::FinishReason reason) {
+Json choice_json(CompletionKind kind, std::int64_t index, const std::string& text,
+                 std::span<const ToolCall> calls, Json logprobs, engine::FinishReason reason) {
   Json choice = {{"index", index}};
   if (kind == CompletionKind::chat) {
-    choice["message"] = {{"role", "assistant"}, {"content", text}, {"refusal", nullptr}};
+    const bool silent = text.empty() && !calls.empty();
+    Json message = {{"role", "assistant"}, {"content", silent ? Json() : Json(text)}, {"refusal", nullptr}};
+    for (const ToolCall& call : calls) {
+      message["tool_calls"].push_back({{"id", call.id},
+                                       {"type", "function"},
+                                       {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+    }
+    choice["message"] = std::move(message);
   } else {
     choice["text"] = text;
   }
   choice["logprobs"] = std::move(logprobs);
-  choice["finish_reason"] = openai_finish_reason(reason);
+  choice["finish_reason"] = openai_finish_reason(reason, !calls.empty());
   return choice;
 }
 
@@ -105,19 +115,33 @@ Json answer_json(const AnswerHead& head, Json choices, const engine::Usage& usag
           {"usage", usage_json(usage)}};
 }
 
-Json chunk_choice_json(CompletionKind kind, std::int64_t index, const std::string& text, Json logprobs,
-                       bool first, const engine::FinishReason* reason) {
-  Json choice = {{"index", index}};
-  if (kind == CompletionKind::chat) {
-    Json delta = Json::object();
-    if (first) delta["role"] = "assistant";
-    if (first || reason == nullptr) delta["content"] = text;
-    choice["delta"] = std::move(delta);
-  } else {
-    choice["text"] = text;
+Json text_delta_json(CompletionKind kind, const std::string& text, bool first) {
+  if (kind == CompletionKind::text) return text;
+  Json delta = Json::object();
+  if (first) delta["role"] = "assistant";
+  delta["content"] = text;
+  return delta;
+}
+
+Json call_delta_json(const AnswerDelta& delta, const std::string& id, bool first) {
+  Json call = {{"index", delta.call}};
+  if (!id.empty()) {
+    call["id"] = id;
+    call["type"] = "function";
+    call["function"]["name"] = delta.name;
   }
+  call["function"]["arguments"] = delta.arguments;
+  Json message = Json::object();
+  if (first) message = {{"role", "assistant"}, {"content", nullptr}};
+  message["tool_calls"] = Json::array({std::move(call)});
+  return message;
+}
+
+Json chunk_choice_json(CompletionKind kind, std::int64_t index, Json delta, Json logprobs, Json reason) {
+  Json choice = {{"index", index}};
+  choice[kind == CompletionKind::chat ? "delta" : "text"] = std::move(delta);
   choice["logprobs"] = std::move(logprobs);
-  choice["finish_reason"] = reason == nullptr ? Json() : Json(openai_finish_reason(*reason));
+  choice["finish_reason"] = std::move(reason);
   return choice;
 }
 

@@ -27,6 +27,7 @@ constexpr const char* kGenerationProperties = R"json({
   "n": {"type": "integer", "minimum": 1, "maximum": 64, "description": "Answers; number i takes the seed + i."},
   "stream": {"type": "boolean", "description": "Server-sent events, the last one [DONE]."},
   "stream_options": {"type": "object", "properties": {"include_usage": {"type": "boolean"}}},
+  "grammar": {"type": "string", "description": "GBNF; the answer follows it."},
   "truncation": {"const": "disabled", "description": "Nothing is ever cut: a prompt that does not fit is an error."},
   "user": {"type": "string"}
 })json";
@@ -54,8 +55,20 @@ constexpr const char* kSchemas = R"json({
     "vocabulary_size": {"type": "integer"}}},
   "ModelList": {"type": "object", "properties": {"object": {"const": "list"},
     "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}}},
-  "Message": {"type": "object", "required": ["role", "content"], "properties": {
+  "ToolCall": {"type": "object", "required": ["function"], "properties": {"id": {"type": "string"}, "type": {"const": "function"},
+    "function": {"type": "object", "required": ["name", "arguments"], "properties": {"name": {"type": "string"},
+      "arguments": {"type": "string", "description": "A JSON object, as text."}}}}},
+  "Tool": {"type": "object", "required": ["type", "function"], "properties": {"type": {"const": "function"},
+    "function": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "maxLength": 64},
+      "description": {"type": "string"}, "parameters": {"type": "object", "description": "A JSON schema."},
+      "strict": {"type": "boolean", "description": "A schema that cannot bind the arguments is an error."}}}}},
+  "ResponseFormat": {"type": "object", "required": ["type"], "description": "The answer follows it, whatever the model would say.",
+    "properties": {"type": {"enum": ["text", "json_object", "json_schema"]}, "json_schema": {"type": "object",
+      "required": ["name"], "properties": {"name": {"type": "string"}, "schema": {"type": "object"}}}}},
+  "Message": {"type": "object", "required": ["role"], "properties": {
     "role": {"enum": ["system", "developer", "user", "assistant", "tool"]}, "name": {"type": "string"},
+    "tool_calls": {"type": "array", "items": {"$ref": "#/components/schemas/ToolCall"}},
+    "tool_call_id": {"type": "string", "description": "In a tool's message: the call that it answers."},
     "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object",
       "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": {"type": "string"}}}}]}}},
   "Usage": {"type": "object", "properties": {"prompt_tokens": {"type": "integer"},
@@ -64,6 +77,12 @@ constexpr const char* kSchemas = R"json({
   "ChatCompletionRequest": {"type": "object", "required": ["messages"], "additionalProperties": false, "properties": {
     "messages": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Message"}},
     "max_completion_tokens": {"type": "integer", "minimum": 1, "description": "The same as max_tokens."},
+    "tools": {"type": "array", "maxItems": 128, "items": {"$ref": "#/components/schemas/Tool"}},
+    "tool_choice": {"description": "auto when left out; required and a function are forced.",
+      "anyOf": [{"enum": ["none", "auto", "required"]}, {"type": "object", "required": ["type", "function"]}]},
+    "parallel_tool_calls": {"type": "boolean",
+      "description": "Several calls in one answer; when left out, only where tool_choice is auto."},
+    "response_format": {"$ref": "#/components/schemas/ResponseFormat"},
     "logprobs": {"type": "boolean"},
     "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20, "description": "With logprobs."},
     "chat_template_kwargs": {"type": "object", "additionalProperties": {"type": ["boolean", "number"]}}}},
@@ -71,7 +90,7 @@ constexpr const char* kSchemas = R"json({
     "created": {"type": "integer"}, "model": {"type": "string"}, "usage": {"$ref": "#/components/schemas/Usage"},
     "choices": {"type": "array", "items": {"type": "object", "properties": {"index": {"type": "integer"},
       "message": {"$ref": "#/components/schemas/Message"}, "logprobs": {"type": ["object", "null"]},
-      "finish_reason": {"enum": ["stop", "length"]}}}}}},
+      "finish_reason": {"enum": ["stop", "length", "tool_calls"]}}}}}},
   "CompletionRequest": {"type": "object", "required": ["prompt"], "additionalProperties": false, "properties": {
     "prompt": {"description": "A text, texts, token ids, or lists of token ids.",
       "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": ["string", "integer", "array"]}}]},

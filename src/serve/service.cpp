@@ -53,6 +53,7 @@ Service::Service(const ServiceOptions& options)
 
 void Service::set_model(ServedModel served) {
   served_ = std::move(served);
+  if (!served_.grammars) served_.grammars = std::make_shared<engine::GrammarCache>(served_.loaded());
   status_.set_ready();
 }
 

@@ -124,21 +124,30 @@ TEST(EngineBackend, AHigherPriorityGoesFirstAndClientsTakeTurns) {
   EXPECT_EQ(ended, (std::vector<std::string>{"urgent", "bob1", "ada1", "bob2", "ada2", "ada3"}));
 }
 
-TEST(EngineBackend, AFailureIsTheLastEventAndHasNoResult) {
-  const auto backend = testing::toy_backend();
-  GenerationJob job = job_of("fails");
-  for (TokenId token = 0; token < 300; ++token)
-    job.request.sampling.logit_bias.emplace_back(token, -INFINITY);
-  std::promise<std::string> failed;
-  try {
-    backend->submit(job, [&](const GenerationEvent& event) {
-      if (event.result != nullptr) failed.set_value("");
-      if (!event.error.empty()) failed.set_value(event.error);
-    });
-  } catch (const Error&) {
-    failed.set_value("refused");
+// Says nothing but that it cannot.
+class BrokenModel final : public models::Model {
+ public:
+  const models::ModelConfig& config() const override { return toy_.config(); }
+  Tensor forward(const RaggedBatch& /*batch*/, nn::AttentionMechanism& /*attention*/) const override {
+    fail(ErrorKind::limit, "no memory for this pass");
   }
-  EXPECT_NE(failed.get_future().get(), "");
+  Tensor logits(const Tensor& hidden) const override { return hidden; }
+  std::int64_t parameter_count() const override { return 0; }
+  std::size_t parameter_bytes() const override { return 0; }
+
+ private:
+  engine::testing::ToyModel toy_;
+};
+
+TEST(EngineBackend, AFailureIsTheLastEventAndHasNoResult) {
+  EngineBackend backend(engine::testing::loaded_with(std::make_shared<BrokenModel>()),
+                        testing::toy_options(256, 8, 8));
+  std::promise<std::string> failed;
+  backend.submit(job_of("fails"), [&](const GenerationEvent& event) {
+    EXPECT_EQ(event.result, nullptr);
+    if (!event.error.empty()) failed.set_value(event.error);
+  });
+  EXPECT_NE(failed.get_future().get().find("no memory for this pass"), std::string::npos);
 }
 
 }  // namespace

@@ -181,32 +181,31 @@ TEST_F(ServiceTest, WrongFieldsAreNamed) {
     const char* more;
     const char* param;
   };
-  for (
-      const Case& c : {
-          Case{R"("messages": [])", "messages"},
-          Case{R"("messages": "hi")", "messages"},
-          Case{R"("messages": [{"role": "wizard", "content": "x"}])", "messages[0].role"},
-          Case{R"("messages": [{"role": "user"}])", "messages[0].content"},
-          Case{R"("messages": [{"role": "user", "content": 3}])", "messages[0].content"},
-          Case{R"("messages": [{"role": "user", "content": [{"type": "image_url"}]}])",
-               "messages[0].content[0].type"},
-          Case{R"("messages": [{"role": "user", "content": "x", "colour": 1}])", "messages[0].colour"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "temperatur": 1)", "temperatur"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "tools": [{}])", "tools"},
-          Case{
-              R"("messages": [{"role": "user", "content": "x"}], "response_format": {"type": "json_object"})",
-              "response_format"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "stop": [""])", "stop[0]"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "logit_bias": {"300": 1})", "logit_bias"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "logit_bias": {"5": 101})", "logit_bias.5"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "stream": 1)", "stream"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "stream_options": {})", "stream_options"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "top_logprobs": 2)", "top_logprobs"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "chat_template_kwargs": {"bos_token": 1})",
-               "chat_template_kwargs.bos_token"},
-          Case{R"("messages": [{"role": "user", "content": "x"}], "chat_template_kwargs": {"x": "<s>"})",
-               "chat_template_kwargs.x"},
-      }) {
+  for (const Case& c : {
+           Case{R"("messages": [])", "messages"},
+           Case{R"("messages": "hi")", "messages"},
+           Case{R"("messages": [{"role": "wizard", "content": "x"}])", "messages[0].role"},
+           Case{R"("messages": [{"role": "user"}])", "messages[0].content"},
+           Case{R"("messages": [{"role": "user", "content": 3}])", "messages[0].content"},
+           Case{R"("messages": [{"role": "user", "content": [{"type": "image_url"}]}])",
+                "messages[0].content[0].type"},
+           Case{R"("messages": [{"role": "user", "content": "x", "colour": 1}])", "messages[0].colour"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "temperatur": 1)", "temperatur"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "tools": [{}])", "tools[0].type"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "response_format": {"type": "yaml"})",
+                "response_format.type"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "stop": [""])", "stop[0]"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "logit_bias": {"300": 1})", "logit_bias"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "logit_bias": {"5": 101})",
+                "logit_bias.5"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "stream": 1)", "stream"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "stream_options": {})", "stream_options"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "top_logprobs": 2)", "top_logprobs"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "chat_template_kwargs": {"bos_token": 1})",
+                "chat_template_kwargs.bos_token"},
+           Case{R"("messages": [{"role": "user", "content": "x"}], "chat_template_kwargs": {"x": "<s>"})",
+                "chat_template_kwargs.x"},
+       }) {
     const auto answer = answer_of(service_, post("/v1/chat/completions", "{" + std::string(c.more) + "}"));
     EXPECT_EQ(answer.head->status, 400) << c.more;
     EXPECT_EQ(Json::parse(answer.head->body)["error"]["param"], c.param) << c.more;
