@@ -17,6 +17,7 @@
 #include "cli/terminal.h"
 #include "serve/engine_backend.h"
 #include "serve/service.h"
+#include "store/session_store.h"
 
 namespace tessera::cli {
 namespace {
@@ -45,6 +46,8 @@ struct ServeFlags {
   std::int64_t queue = 256;
   std::int64_t max_connections = 4096;
   double drain_seconds = 30;
+  std::string sessions;
+  bool no_sessions = false;
 };
 
 constexpr const char* kFooter = R"(
@@ -61,6 +64,16 @@ serve::ApiKeys read_keys(const ServeFlags& flags) {
   if (!flags.api_key.empty()) keys.add(flags.api_key, "--api-key (TESSERA_API_KEY)");
   if (!flags.api_key_file.empty()) keys.add_file(flags.api_key_file);
   return keys;
+}
+
+// Those of the terminal unless said otherwise.
+std::string sessions_path(const ServeFlags& flags) {
+  if (flags.no_sessions && !flags.sessions.empty()) {
+    fail(ErrorKind::bad_usage, "--no-sessions: expected no --sessions with it, found '{}'",
+         printable(flags.sessions));
+  }
+  if (flags.no_sessions) return {};
+  return flags.sessions.empty() ? store::default_sessions_path() : flags.sessions;
 }
 
 // What can be known to be wrong before the model is opened.
@@ -192,8 +205,10 @@ void serve_model(const ServeFlags& flags) {
   const serve::HttpServerOptions options = server_options(flags);
   const serve::EngineBackendOptions running = backend_options(flags);
   engine::check(default_sampling(flags, {}), std::numeric_limits<TokenId>::max());
-  const serve::ServiceOptions access{
-      .keys = read_keys(flags), .allowed_hosts = flags.allowed_hosts, .cors_origins = flags.cors_origins};
+  const serve::ServiceOptions access{.keys = read_keys(flags),
+                                     .allowed_hosts = flags.allowed_hosts,
+                                     .cors_origins = flags.cors_origins,
+                                     .sessions = {.path = sessions_path(flags)}};
   serve::Service service(access);
   serve::HttpServer server(options, service);
   ModelOnItsWay model(flags, service, server);
@@ -223,6 +238,9 @@ void define_serve(CLI::App& app) {
       "tokens whose keys and values are kept, all answers together; 0: a context for each of --parallel, "
       "within half of the free memory");
   add_speculative_flags(app, flags->speculative);
+  add_option(app, "--sessions", flags->sessions,
+             "file of the stored conversations; those of 'tessera chat' unless given");
+  add_flag(app, "--no-sessions", flags->no_sessions, "forget all conversations when the server ends");
   add_option(app, "--queue", flags->queue, "answers that may wait; more are refused with status 429");
   add_option(app, "--max-connections", flags->max_connections, "connections at once");
   add_option(app, "--drain-seconds", flags->drain_seconds, "when stopping, time for answers to finish");

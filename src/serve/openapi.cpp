@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "serve/session_schemas.h"
+
 namespace tessera::serve {
 namespace {
 
@@ -123,6 +125,7 @@ Json schemas() {
   const Json shared = Json::parse(kGenerationProperties);
   for (const char* name : {"ChatCompletionRequest", "CompletionRequest"})
     all[name]["properties"].update(shared);
+  all.update(session_schemas());
   return all;
 }
 
@@ -137,17 +140,32 @@ Json content(const std::string& type, const std::string& schema) {
   return described;
 }
 
-Json operation(const Route& route) {
-  Json answer = {{"description", "Well."}, {"content", content(route.response_type, route.response_schema)}};
-  Json operation = {{"summary", route.summary}};
-  const std::size_t brace = route.path.find('{');
-  if (brace != std::string::npos) {
-    operation["parameters"] =
-        Json::array({{{"name", route.path.substr(brace + 1, route.path.size() - brace - 2)},
-                      {"in", "path"},
-                      {"required", true},
-                      {"schema", {{"type", "string"}}}}});
+// The parts of the path in braces, and the query.
+Json parameters_of(const Route& route) {
+  Json parameters = Json::array();
+  for (std::size_t begin = route.path.find('{'); begin != std::string::npos;
+       begin = route.path.find('{', begin + 1)) {
+    parameters.push_back({{"name", route.path.substr(begin + 1, route.path.find('}', begin) - begin - 1)},
+                          {"in", "path"},
+                          {"required", true},
+                          {"schema", {{"type", "string"}}}});
   }
+  for (const QueryParameter& parameter : route.query) {
+    parameters.push_back({{"name", parameter.name},
+                          {"in", "query"},
+                          {"required", parameter.required},
+                          {"description", parameter.description},
+                          {"schema", {{"type", parameter.type}}}});
+  }
+  return parameters;
+}
+
+Json operation(const Route& route) {
+  Json answer = {{"description", "Well."}};
+  if (!route.response_type.empty()) answer["content"] = content(route.response_type, route.response_schema);
+  Json operation = {{"summary", route.summary}};
+  if (Json parameters = parameters_of(route); !parameters.empty())
+    operation["parameters"] = std::move(parameters);
   if (!route.request_schema.empty()) {
     operation["requestBody"] = {{"required", true},
                                 {"content", content("application/json", route.request_schema)}};

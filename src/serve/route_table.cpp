@@ -3,10 +3,15 @@
 namespace tessera::serve {
 
 bool path_matches(std::string_view pattern, std::string_view path) {
-  const std::size_t brace = pattern.find('{');
-  if (brace == std::string_view::npos) return pattern == path;
-  return path.starts_with(pattern.substr(0, brace)) && path.size() > brace &&
-         path.find('/', brace) == std::string_view::npos;
+  while (!pattern.empty() && !path.empty()) {
+    const std::string_view wanted = pattern.substr(0, pattern.find('/', 1));
+    const std::string_view part = path.substr(0, path.find('/', 1));
+    const bool any = wanted.starts_with("/{") && part.size() > 1 && part.front() == '/';
+    if (!any && wanted != part) return false;
+    pattern.remove_prefix(wanted.size());
+    path.remove_prefix(part.size());
+  }
+  return pattern.empty() && path.empty();
 }
 
 const Route* RouteTable::find(std::string_view method, std::string_view path) const {

@@ -11,18 +11,26 @@
 
 namespace tessera::serve {
 
+struct QueryParameter {
+  std::string name;
+  std::string type;  // of JSON Schema: "integer"
+  std::string description;
+  bool required = false;
+};
+
 struct Route {
   std::string method;
-  std::string path;  // "/v1/models/{model}": a last part in braces stands for any text without '/'
+  std::string path;  // "/v1/models/{model}": a part in braces stands for any text without '/', not empty
   std::string summary;
+  std::vector<QueryParameter> query = {};
   // Names of schemas in openapi.cpp; empty: no body, or one that is not JSON.
   std::string request_schema = {};
   std::string response_schema = {};
-  std::string response_type = "application/json";
-  bool open = false;         // needs no key
-  bool light = false;        // HttpHandler::is_light
-  bool needs_model = false;  // 503 until it is loaded
-  bool generates = false;    // runs the model: refused at once when the queue is full
+  std::string response_type = "application/json";  // empty: an answer without a body
+  bool open = false;                               // needs no key
+  bool light = false;                              // HttpHandler::is_light
+  bool needs_model = false;                        // 503 until it is loaded
+  bool generates = false;                          // runs the model: refused at once when the queue is full
   std::function<void(const std::shared_ptr<Exchange>&)> handle = {};
 };
 

@@ -8,6 +8,7 @@
 #include "serve/json_fields.h"
 #include "serve/openai_format.h"
 #include "serve/openapi.h"
+#include "serve/session_api.h"
 #include "serve/status_api.h"
 #include "serve/token_api.h"
 
@@ -45,10 +46,12 @@ Service::Service(const ServiceOptions& options)
     : keys_(options.keys),
       origins_(options.allowed_hosts, options.cors_origins),
       plain_chat_(std::make_shared<PlainChat>(served_, metrics_)),
-      created_(now_seconds()) {
+      created_(now_seconds()),
+      store_workers_(options.sessions) {
   add_operator_routes();
   add_openai_routes();
   add_token_routes();
+  add_session_routes(routes_, store_workers_);
 }
 
 void Service::set_model(ServedModel served) {
@@ -207,7 +210,7 @@ void Service::check(HttpRequest& request) const {
         fmt::format("{}: expected {}, found {}", printable(request.path), methods, printable(request.method)),
         "", "method_not_allowed");
   }
-  if (route->method == "POST") check_body_type(request);
+  if (route->method == "POST" || route->method == "PATCH") check_body_type(request);
   check_model_is_there(*route);
 }
 

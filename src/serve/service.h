@@ -14,6 +14,7 @@
 #include "serve/plain_chat.h"
 #include "serve/route_table.h"
 #include "serve/server_status.h"
+#include "serve/store_workers.h"
 
 namespace tessera::serve {
 
@@ -21,6 +22,7 @@ struct ServiceOptions {
   ApiKeys keys = {};
   std::vector<std::string> allowed_hosts = {};
   std::vector<std::string> cors_origins = {};
+  StoreWorkersOptions sessions = {};
 };
 
 class Service final : public HttpHandler {
@@ -59,6 +61,7 @@ class Service final : public HttpHandler {
   std::shared_ptr<PlainChat> plain_chat_;
   RouteTable routes_;
   std::int64_t created_;
+  StoreWorkers store_workers_;  // last: what it still does when the service ends uses the others
 };
 
 }  // namespace tessera::serve

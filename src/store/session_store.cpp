@@ -173,6 +173,32 @@ void SessionStore::set_archived(SessionId id, bool archived) {
   transaction.commit();
 }
 
+void SessionStore::change(SessionId id, const SessionChange& change) {
+  if (change.title) check_text(*change.title, kLongestTitle, "the session's title");
+  if (change.parameters) check_parameters(*change.parameters);
+  WriteTransaction transaction(database_);
+  require_session(id);
+  if (change.leaf && *change.leaf) require_message(id, **change.leaf);
+  const std::optional<std::int64_t> archived =
+      change.archived ? std::optional<std::int64_t>(*change.archived ? 1 : 0) : std::nullopt;
+  Statement(database_,
+            "UPDATE sessions SET title = coalesce(?, title), parameters = coalesce(?, parameters), "
+            "archived = coalesce(?, archived) WHERE id = ?")
+      .bind(change.title, change.parameters, archived, number(id))
+      .run();
+  if (change.leaf) move_leaf(id, *change.leaf, now());
+  transaction.commit();
+}
+
+std::optional<SessionId> SessionStore::find_title(UserId user, std::string_view title) {
+  Statement statement(
+      database_,
+      "SELECT id FROM sessions WHERE user_id = ? AND title = ? ORDER BY updated_at DESC, id DESC "
+      "LIMIT 1");
+  if (!statement.bind(number(user), title).step()) return std::nullopt;
+  return SessionId{statement.integer(0)};
+}
+
 void SessionStore::erase(SessionId id) {
   WriteTransaction transaction(database_);
   require_session(id);

@@ -44,7 +44,10 @@ class SessionStore {
   void set_model(SessionId id, std::string_view model);
   void set_parameters(SessionId id, std::string_view json);
   void set_archived(SessionId id, bool archived);
-  void erase(SessionId id);  // with all its messages
+  void change(SessionId id, const SessionChange& change);  // all of it or nothing
+  void erase(SessionId id);                                // with all its messages
+  // The newest session of this user with exactly this title.
+  std::optional<SessionId> find_title(UserId user, std::string_view title);
 
   // --- messages. Nothing replaces one: a changed or repeated message is a sibling.
   // A new message below `parent` (none: a new beginning), to which the session's leaf moves. It branches
@@ -73,11 +76,13 @@ class SessionStore {
   // All are stored, or none. New ids; times stay.
   std::vector<SessionId> add_trees(UserId user, std::span<const SessionTree> trees);
 
+  // Milliseconds since 1970, by the store's clock.
+  std::int64_t now() const;
+
   // SQLite's own check of every page, index and reference, and of the search tables; empty: all is well.
   std::vector<std::string> integrity_errors();
 
  private:
-  std::int64_t now() const;
   void require_session(SessionId id);
   void require_message(SessionId id, MessageId message);
   void update_session(SessionId id, std::string_view assignment, std::string_view value);

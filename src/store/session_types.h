@@ -49,6 +49,14 @@ struct Session : NewSession {
   std::int64_t message_count = 0;
 };
 
+// What is to be changed of a session; what is absent stays.
+struct SessionChange {
+  std::optional<std::string> title = {};
+  std::optional<std::string> parameters = {};
+  std::optional<bool> archived = {};
+  std::optional<std::optional<MessageId>> leaf = {};
+};
+
 // Where a page of the list ends; the next one begins after it, whatever changed in between.
 struct ListCursor {
   std::int64_t updated_at = 0;

@@ -116,6 +116,7 @@ TEST(ServeUsage, ValuesOutOfRangeEndWithTwo) {
     EXPECT_EQ(result.exit_code, 2) << shown << ": " << result.errors;
     EXPECT_THAT(result.errors, ::testing::StartsWith("error: ")) << shown;
   }
+  EXPECT_EQ(testing::run_tessera({"serve", "--no-sessions", "--sessions", "x"}).exit_code, 2);
   EXPECT_EQ(testing::run_tessera({"serve", "--api-key-file", "/no/such/file"}).exit_code, 1);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <stdexcept>
 
@@ -13,6 +14,8 @@
 namespace tessera::testing {
 
 ServeProcess::ServeProcess(std::vector<std::string> arguments) {
+  // Never the sessions of whoever runs the tests.
+  if (std::ranges::find(arguments, "--sessions") == arguments.end()) arguments.emplace_back("--no-sessions");
   arguments.insert(arguments.begin(), {tessera_binary(), "serve", "--port", "0"});
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());

@@ -10,8 +10,8 @@ namespace tessera::testing {
 
 class ServeProcess {
  public:
-  // Starts the tessera just built and waits until it prints its address; std::runtime_error with what it
-  // said when it ends before.
+  // Starts the tessera just built (--no-sessions unless told) and waits until it prints its address;
+  // std::runtime_error with what it said when it ends before.
   explicit ServeProcess(std::vector<std::string> arguments);
   ~ServeProcess();
   ServeProcess(const ServeProcess&) = delete;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/near_names.h"
 #include "toy_service.h"
 
 namespace tessera::serve {
@@ -18,6 +19,7 @@ class OpenApiTest : public ::testing::Test {
     HttpRequest request{
         .method = "GET", .path = "/openapi.json", .query = "", .headers = {{"host", "localhost"}}};
     document_ = Json::parse(answer_of(service_, request).head->body);
+    session_ = Json::parse(answer_of(service_, post("/api/sessions", "{}")).head->body)["id"].dump();
   }
   ~OpenApiTest() override { backend_->stop(); }
 
@@ -25,9 +27,10 @@ class OpenApiTest : public ::testing::Test {
     if (!schema.contains("$ref")) return schema;
     return document_.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1)));
   }
+  static bool has_body(const Route& route) { return route.method == "POST" || route.method == "PATCH"; }
   const Json& request_schema(const Route& route) const {
-    return resolved(
-        document_["paths"][route.path]["post"]["requestBody"]["content"]["application/json"]["schema"]);
+    return resolved(document_["paths"][route.path][to_lower_ascii(route.method)]["requestBody"]["content"]
+                             ["application/json"]["schema"]);
   }
   // The least that a request needs.
   static Json minimal(const Route& route) {
@@ -35,16 +38,29 @@ class OpenApiTest : public ::testing::Test {
     if (route.path == "/chat") return {{"user_id", "ada"}, {"user_input", "x"}};
     if (route.path == "/tokenize") return {{"content", "x"}};
     if (route.path == "/detokenize") return {{"tokens", {97}}};
+    if (route.path == "/api/import") {
+      return {{"format", "tessera-sessions"}, {"version", 1}, {"sessions", Json::array()}};
+    }
+    if (route.path.ends_with("/messages") && route.path.starts_with("/api/")) {
+      return {{"role", "user"}, {"content", "x"}};
+    }
+    if (route.path.ends_with("/leaf")) return {{"message", nullptr}};
+    if (route.path.starts_with("/api/")) return Json::object();
     return {{"messages", Json::array({{{"role", "user"}, {"content", "x"}}})}};
   }
   Json error_of(const Route& route, const Json& body) {
-    const auto answer = answer_of(service_, post(route.path, body.dump()));
-    return answer.head->status == 200 ? Json() : Json::parse(answer.head->body)["error"];
+    std::string path = route.path;
+    if (const std::size_t id = path.find("{id}"); id != std::string::npos) path.replace(id, 4, session_);
+    HttpRequest request = post(path, body.dump());
+    request.method = route.method;
+    const auto answer = answer_of(service_, std::move(request));
+    return answer.head->status < 300 ? Json() : Json::parse(answer.head->body)["error"];
   }
 
   std::unique_ptr<EngineBackend> backend_;
   Service service_;
   Json document_;
+  std::string session_;
 };
 
 TEST_F(OpenApiTest, EveryRouteIsDescribedAndNothingElse) {
@@ -52,10 +68,10 @@ TEST_F(OpenApiTest, EveryRouteIsDescribedAndNothingElse) {
   for (const auto& [path, methods] : document_["paths"].items()) described += methods.size();
   EXPECT_EQ(described, service_.routes().routes().size());
   for (const Route& route : service_.routes().routes()) {
-    const std::string method = route.method == "GET" ? "get" : "post";
+    const std::string method = to_lower_ascii(route.method);
     const Json& operation = document_["paths"][route.path][method];
     EXPECT_FALSE(operation["summary"].get<std::string>().empty()) << route.path;
-    EXPECT_EQ(operation.contains("requestBody"), route.method == "POST") << route.path;
+    EXPECT_EQ(operation.contains("requestBody"), has_body(route)) << route.path;
     EXPECT_EQ(operation.contains("security"), route.open) << route.path;
   }
 }
@@ -72,9 +88,10 @@ TEST_F(OpenApiTest, EveryReferenceLeadsSomewhere) {
 
 TEST_F(OpenApiTest, RequiredFieldsAreRequired) {
   for (const Route& route : service_.routes().routes()) {
-    if (route.method != "POST") continue;
+    if (!has_body(route)) continue;
     EXPECT_TRUE(error_of(route, minimal(route)).is_null()) << route.path << error_of(route, minimal(route));
-    for (const Json& name : request_schema(route)["required"]) {
+    const Json required = request_schema(route).value("required", Json::array());
+    for (const Json& name : required) {
       Json body = minimal(route);
       body.erase(name.get<std::string>());
       EXPECT_EQ(error_of(route, body)["param"], name) << route.path;
@@ -85,8 +102,9 @@ TEST_F(OpenApiTest, RequiredFieldsAreRequired) {
 TEST_F(OpenApiTest, EveryFieldIsKnownAndEveryBoundIsHeld) {
   std::size_t bounds = 0;
   for (const Route& route : service_.routes().routes()) {
-    if (route.method != "POST") continue;
-    for (const auto& [name, described] : request_schema(route)["properties"].items()) {
+    if (!has_body(route)) continue;
+    const Json properties = request_schema(route).value("properties", Json::object());
+    for (const auto& [name, described] : properties.items()) {
       const auto error_with = [&, &field = name](const Json& value) {
         Json body = minimal(route);
         if (field == "top_logprobs") body["logprobs"] = true;
@@ -108,6 +126,7 @@ TEST_F(OpenApiTest, EveryFieldIsKnownAndEveryBoundIsHeld) {
                                 : Json(inside.get<double>() + (is_lower ? -0.1 : 0.1));
         EXPECT_EQ(error_with(beyond)["param"], name) << route.path << " " << beyond;
         if (excluded || name == "n") continue;  // the toy's queue holds fewer than the most
+        if (name == "parent" || name == "leaf" || name == "message") continue;  // ids of messages
         EXPECT_TRUE(error_with(inside).is_null()) << name << " " << error_with(inside);
       }
     }
