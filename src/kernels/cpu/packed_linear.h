@@ -19,6 +19,13 @@ TESSERA_INLINE Float broadcast_float(const std::byte* p) {
   return broadcast(value);
 }
 
+// Where in its panel vector v of a tile begins: a tile of one vector at `lane`, a larger one at a panel's
+// first row.
+template <int kVectors>
+TESSERA_INLINE constexpr std::int64_t lane_of(std::int64_t lane, int v) {
+  return kVectors == 1 ? lane : v * kLanes % kPanelRows;
+}
+
 // Adds block `b` of 32 columns to sums[v][t].
 template <typename Type, int kVectors, int kTokens>
 TESSERA_INLINE void add_block(const std::byte* const (&blocks)[kVectors], std::int64_t lane,
@@ -53,7 +60,9 @@ TESSERA_INLINE void add_block(const std::byte* const (&blocks)[kVectors], std::i
     Int low[kVectors];
     Int high[kVectors];
     TESSERA_UNROLL
-    for (int v = 0; v < kVectors; ++v) Type::pair(blocks[v], part, g, lane, low[v], high[v]);
+    for (int v = 0; v < kVectors; ++v) {
+      Type::pair(blocks[v], part, g, lane_of<kVectors>(lane, v), low[v], high[v]);
+    }
     constexpr int kLast = kHalves - 1;
     const int first_chain = (kHalves == 2 ? g : 2 * g) % kChains;
     const int second_chain = (kHalves == 2 ? g : 2 * g + 1) % kChains;
@@ -72,7 +81,7 @@ TESSERA_INLINE void add_block(const std::byte* const (&blocks)[kVectors], std::i
   for (int v = 0; v < kVectors; ++v) {
     TESSERA_UNROLL
     for (int h = 0; h < kHalves; ++h) {
-      const Float scale = Type::scale(blocks[v], part, h, lane);
+      const Float scale = Type::scale(blocks[v], part, h, lane_of<kVectors>(lane, v));
       TESSERA_UNROLL
       for (int t = 0; t < kTokens; ++t) {
         const Float both = multiply(scale, broadcast_float(input + t * input_stride + layout.scales + 4 * b));
@@ -82,7 +91,7 @@ TESSERA_INLINE void add_block(const std::byte* const (&blocks)[kVectors], std::i
         sums[v][t] = multiply_add(to_float(product), both, sums[v][t]);
       }
       if constexpr (Type::kHasMinimum) {
-        const Float minimum = Type::minimum(blocks[v], part, h, lane);
+        const Float minimum = Type::minimum(blocks[v], part, h, lane_of<kVectors>(lane, v));
         TESSERA_UNROLL
         for (int t = 0; t < kTokens; ++t) {
           const std::byte* scaled = input + t * input_stride + layout.scaled_sums + 4 * (kHalves * b + h);
@@ -170,29 +179,37 @@ TESSERA_INLINE void packed_strips(const PackedLinearArguments& arguments, std::i
 // Inputs of so many bytes are kept in the second-level cache while all rows pass by.
 inline constexpr std::int64_t kInputBytes = 384 * 1024;
 
-// Up to Type::kFewTokens tokens are one tile over one vector of rows: the weights are read once, in the order
+// All rows on tokens [begin, end): kVectors at a time where whole tiles of them are left, and otherwise one.
+template <typename Type, int kVectors, int kMost>
+TESSERA_INLINE void packed_rows(const PackedLinearArguments& arguments, std::int64_t begin,
+                                std::int64_t end) {
+  std::int64_t row = arguments.row_begin / kLanes * kLanes;
+  if constexpr (kVectors > 1) {
+    if (row % kPanelRows != 0) {
+      packed_strips<Type, 1, kMost>(arguments, row, begin, end);
+      row += kLanes;
+    }
+    for (; row + kVectors * kLanes <= padded_rows(arguments); row += kVectors * kLanes) {
+      packed_strips<Type, kVectors, kMost>(arguments, row, begin, end);
+    }
+  }
+  for (; row < arguments.row_end; row += kLanes) packed_strips<Type, 1, kMost>(arguments, row, begin, end);
+}
+
+// Up to Type::kFewTokens tokens are one tile over a panel's rows: the weights are read once, in the order
 // they lie in, which is what memory is fastest at. More tokens go over Type::kTileVectors at a time, so that
 // an input that was broadcast serves several rows.
 template <typename Type>
 void packed_linear(const PackedLinearArguments& arguments) {
-  const std::int64_t first = arguments.row_begin / kLanes * kLanes;
+  constexpr int kPanelVectors = kPanelRows / kLanes;
   if (arguments.tokens <= Type::kFewTokens) {
-    for (std::int64_t row = first; row < arguments.row_end; row += kLanes) {
-      packed_strip<Type, 1, Type::kFewTokens>(arguments, row, 0, arguments.tokens);
-    }
-    return;
+    return packed_rows<Type, kPanelVectors, Type::kFewTokens>(arguments, 0, arguments.tokens);
   }
   const std::int64_t fitting = kInputBytes / arguments.input_stride / Type::kTileTokens * Type::kTileTokens;
   const std::int64_t step = fitting > 8 * Type::kTileTokens ? fitting : 8 * Type::kTileTokens;
   for (std::int64_t token = 0; token < arguments.tokens; token += step) {
-    const std::int64_t end = least(arguments.tokens, token + step);
-    std::int64_t row = first;
-    for (; row + Type::kTileVectors * kLanes <= padded_rows(arguments); row += Type::kTileVectors * kLanes) {
-      packed_strips<Type, Type::kTileVectors, Type::kTileTokens>(arguments, row, token, end);
-    }
-    for (; row < arguments.row_end; row += kLanes) {
-      packed_strips<Type, 1, Type::kFewTokens>(arguments, row, token, end);
-    }
+    packed_rows<Type, Type::kTileVectors, Type::kTileTokens>(arguments, token,
+                                                             least(arguments.tokens, token + step));
   }
 }
 

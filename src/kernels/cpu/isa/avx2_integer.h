@@ -55,9 +55,9 @@ TESSERA_INLINE Int broadcast_word(const std::byte* p) {
 // even and the odd ones by a mask and a shift, and each half meets its pair of inputs in one instruction.
 struct WordInputs {
   struct Tile {  // with many tokens: integer and float sums, 2 vectors of weights, 1 input, in 16 registers
-    static constexpr int kTileVectors = 1;
-    static constexpr int kTileTokens = 6;
-    static constexpr int kFewTokens = 6;
+    static constexpr int kTileVectors = 2;
+    static constexpr int kTileTokens = 4;
+    static constexpr int kFewTokens = 4;
   };
   struct Four {
     Int even;
@@ -73,8 +73,11 @@ struct WordInputs {
   TESSERA_INLINE static void add(Sum& sum, Int weights, const Four& inputs) {
     const Int even = _mm256_and_si256(weights, _mm256_set1_epi16(255));
     const Int odd = _mm256_srli_epi16(weights, 8);
-    sum.products = _mm256_add_epi32(sum.products, _mm256_madd_epi16(even, inputs.even));
-    sum.products = _mm256_add_epi32(sum.products, _mm256_madd_epi16(odd, inputs.odd));
+    const Int both =
+        _mm256_add_epi32(_mm256_madd_epi16(even, inputs.even), _mm256_madd_epi16(odd, inputs.odd));
+    sum.products = _mm256_add_epi32(sum.products, both);
+    // Pins the addition here: g++ would keep every product of a block for its end, in memory.
+    __asm__("" : "+x"(sum.products));
   }
   TESSERA_INLINE static Int finish(Sum sum) { return sum.products; }
 };
