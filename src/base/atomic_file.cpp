@@ -45,6 +45,16 @@ void AtomicFileWriter::write(std::span<const std::byte> bytes) {
   }
 }
 
+void AtomicFileWriter::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail(ErrorKind::io, "{}: cannot write: {}", path_, std::strerror(errno));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
+  }
+}
+
 void AtomicFileWriter::commit() {
   if (::fsync(fd_) != 0) fail(ErrorKind::io, "{}: cannot flush: {}", path_, std::strerror(errno));
   const int closed = ::close(fd_);

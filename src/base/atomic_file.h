@@ -1,6 +1,7 @@
 // Whole-file writes that are either there completely or not at all: temporary file, fsync, rename.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ class AtomicFileWriter {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  // Replaces bytes that write() has written: a header whose counts are known at the end.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   // Flushes to disk and renames over `path`.
   void commit();
 
