@@ -6,6 +6,7 @@
 #include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "ops/backward.h"
 #include "ops/check.h"
 #include "ops/grain.h"
 
@@ -42,6 +43,7 @@ Tensor activate(const Tensor& x, Activation activation) {
   thread_pool().parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
     kernel(source + begin, target + begin, end - begin);
   });
+  if (autograd::Tape* tape = autograd::tape_for({&x})) record_activate(*tape, x, y, activation);
   return y;
 }
 
@@ -58,6 +60,7 @@ Tensor gated_activation(const Tensor& gate, const Tensor& up, Activation activat
   thread_pool().parallel_for(gate.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
     kernel(gates + begin, ups + begin, target + begin, end - begin);
   });
+  if (autograd::Tape* tape = autograd::tape_for({&gate, &up})) record_gated(*tape, gate, up, y, activation);
   return y;
 }
 
@@ -77,6 +80,7 @@ Tensor gated_activation(const Tensor& gate_up, Activation activation) {
       kernel(gates, gates + width, target + row * width, width);
     }
   });
+  if (autograd::Tape* tape = autograd::tape_for({&gate_up})) record_gated(*tape, gate_up, y, activation);
   return y;
 }
 

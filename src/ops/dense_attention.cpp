@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "ops/attention.h"
+#include "ops/backward.h"
 #include "ops/check.h"
 
 namespace tessera::ops {
@@ -96,6 +97,9 @@ Tensor dense_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
                output + token * heads * q.dim(2) + head * q.dim(2));
       }
     });
+  }
+  if (autograd::Tape* tape = autograd::tape_for({&q, &k, &v})) {
+    record_dense_attention(*tape, q, k, v, y, batch, parameters);
   }
   return y;
 }

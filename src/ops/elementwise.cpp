@@ -6,6 +6,7 @@
 #include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "ops/backward.h"
 #include "ops/check.h"
 #include "ops/grain.h"
 
@@ -31,11 +32,13 @@ Tensor add(const Tensor& a, const Tensor& b) {
   expect_f32(a, "add: a");
   Tensor y = Tensor::empty(a.shape());
   add_into(a, b, y.as_mutable<float>().data());
+  if (autograd::Tape* tape = autograd::tape_for({&a, &b})) record_add(*tape, a, b, y);
   return y;
 }
 
 void add_in_place(Tensor& a, const Tensor& b) {
   expect_f32(a, "add: a");
+  expect_no_gradient({&a, &b}, "add_in_place");
   add_into(a, b, a.as_mutable<float>().data());
 }
 
@@ -47,6 +50,7 @@ void scale_in_place(Tensor& x, float factor) {
   thread_pool().parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
     kernel(values + begin, factor, end - begin);
   });
+  if (autograd::Tape* tape = autograd::tape_for({&x})) record_scale_in_place(*tape, x, factor);
 }
 
 void softcap_in_place(Tensor& x, float cap) {
@@ -57,11 +61,13 @@ void softcap_in_place(Tensor& x, float cap) {
   thread_pool().parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
     kernel(values + begin, cap, end - begin);
   });
+  if (autograd::Tape* tape = autograd::tape_for({&x})) record_softcap_in_place(*tape, x, cap);
 }
 
 Tensor columns(const Tensor& x, std::int64_t begin, std::int64_t end) {
   expect_f32(x, "columns: x");
   expect_rank(x, 2, "columns: x");
+  expect_no_gradient({&x}, "columns");
   if (begin < 0 || begin > end || end > x.dim(1)) {
     fail(ErrorKind::internal, "columns: [{}, {}) of {}", begin, end, x.shape().to_string());
   }
@@ -78,6 +84,7 @@ Tensor columns(const Tensor& x, std::int64_t begin, std::int64_t end) {
 Tensor gather_rows(const Tensor& x, std::span<const std::int32_t> indices) {
   expect_f32(x, "gather_rows: x");
   expect_rank(x, 2, "gather_rows: x");
+  expect_no_gradient({&x}, "gather_rows");
   const std::int64_t width = x.dim(1);
   Tensor y = Tensor::empty({static_cast<std::int64_t>(indices.size()), width});
   const float* source = x.as<float>().data();

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/profile.h"
 #include "kernels/kernel_table.h"
+#include "ops/backward.h"
 
 namespace tessera::ops {
 
@@ -34,6 +35,7 @@ Tensor embedding(std::span<const std::int32_t> ids, const WeightMatrix& weight) 
     dequantize(row, target, width);
     target += width;
   }
+  if (autograd::Tape* tape = tape_for_weight(weight, {})) record_embedding(*tape, ids, weight, y);
   return y;
 }
 

@@ -10,6 +10,7 @@
 #include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "ops/backward.h"
 #include "ops/check.h"
 #include "ops/grain.h"
 
@@ -163,6 +164,12 @@ std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection>
   if (projections.size() > kMostProjections) {
     fail(ErrorKind::internal, "linear: {} projections together, at most {}", projections.size(),
          kMostProjections);
+  }
+  for (const Projection& projection : projections) {
+    const Tensor none;
+    autograd::Tape* tape =
+        tape_for_weight(*projection.weight, {&x, projection.bias != nullptr ? projection.bias : &none});
+    if (tape != nullptr) return recorded_linear(*tape, x, projections);
   }
   std::vector<Tensor> outputs(projections.size());
   std::array<Task, kMostProjections> storage;

@@ -4,6 +4,7 @@
 #include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "ops/backward.h"
 #include "ops/check.h"
 #include "ops/grain.h"
 
@@ -37,6 +38,9 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float epsilon, bool add_o
           kernel(source + row * width, scale, target + row * width, width, epsilon, offset);
         }
       });
+  if (autograd::Tape* tape = autograd::tape_for({&x, &weight})) {
+    record_rms_norm(*tape, x, weight, y, epsilon, add_one);
+  }
   return y;
 }
 
@@ -60,6 +64,9 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
           kernel(source + row * width, scale, shift, target + row * width, width, epsilon);
         }
       });
+  if (autograd::Tape* tape = autograd::tape_for({&x, &weight, &bias})) {
+    record_layer_norm(*tape, x, weight, bias, y, epsilon);
+  }
   return y;
 }
 

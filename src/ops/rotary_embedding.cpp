@@ -7,11 +7,14 @@
 #include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "ops/backward.h"
 #include "ops/check.h"
 #include "ops/grain.h"
 
 namespace tessera::ops {
 namespace {
+
+enum class Direction { forward, backward };  // by the angle, and by minus the angle
 
 // cosines[pairs], sines[pairs] of one position. The angle is rounded to float32 before the cosine, as PyTorch
 // does it: at position 10^4 that rounding is larger than all others together, so it belongs to the
@@ -25,11 +28,8 @@ void fill_angles(std::int32_t position, std::span<const float> inverse_frequenci
   }
 }
 
-}  // namespace
-
-void rotary_embedding(Tensor& x, std::span<const std::int32_t> positions,
-                      std::span<const float> inverse_frequencies, RotaryLayout layout, float magnitude) {
-  const ProfileTimer timer("rotary_embedding");
+void rotate(Tensor& x, std::span<const std::int32_t> positions, std::span<const float> inverse_frequencies,
+            RotaryLayout layout, float magnitude, Direction direction) {
   expect_f32(x, "rotary_embedding: x");
   expect_rank(x, 3, "rotary_embedding: x");
   expect_dim(x, 0, static_cast<std::int64_t>(positions.size()), "rotary_embedding: x");
@@ -48,11 +48,36 @@ void rotary_embedding(Tensor& x, std::span<const std::int32_t> positions,
         std::vector<float> sines(inverse_frequencies.size());
         for (std::int64_t t = begin; t < end; ++t) {
           fill_angles(positions[static_cast<std::size_t>(t)], inverse_frequencies, magnitude, cosines, sines);
+          if (direction == Direction::backward) {
+            for (float& sine : sines) sine = -sine;
+          }
           for (std::int64_t h = 0; h < heads; ++h) {
             kernel(values + (t * heads + h) * head_dim, cosines.data(), sines.data(), pairs);
           }
         }
       });
+}
+
+}  // namespace
+
+void rotary_embedding(Tensor& x, std::span<const std::int32_t> positions,
+                      std::span<const float> inverse_frequencies, RotaryLayout layout, float magnitude) {
+  const ProfileTimer timer("rotary_embedding");
+  rotate(x, positions, inverse_frequencies, layout, magnitude, Direction::forward);
+  if (autograd::Tape* tape = autograd::tape_for({&x})) {
+    record_rotary(*tape, x, positions, inverse_frequencies, layout, magnitude);
+  }
+}
+
+void record_rotary(autograd::Tape& tape, const Tensor& x, std::span<const std::int32_t> positions,
+                   std::span<const float> inverse_frequencies, RotaryLayout layout, float magnitude) {
+  const std::vector<std::int32_t> kept_positions(positions.begin(), positions.end());
+  const std::vector<float> kept_frequencies(inverse_frequencies.begin(), inverse_frequencies.end());
+  tape.record_in_place(x, [x, kept_positions, kept_frequencies, layout, magnitude](autograd::Tape& t) {
+    const ProfileTimer timer("rotary_embedding backward");
+    Tensor dx = t.gradient(x);
+    rotate(dx, kept_positions, kept_frequencies, layout, magnitude, Direction::backward);
+  });
 }
 
 }  // namespace tessera::ops

@@ -38,11 +38,13 @@ TEST_P(ElementwiseKernels, Activations) {
     const GuardedBuffer<float> up(normal(count), uniform(0, 15));
     for (std::size_t kind = 0; kind < kActivationCount; ++kind) {
       const bool is_tanh = kind == static_cast<std::size_t>(ActivationKind::gelu_tanh);
+      // gelu: the fitted ratio is within 5 units, exp within 2, and seven products and sums follow.
+      const double roundings = kind == static_cast<std::size_t>(ActivationKind::gelu) ? 14 : 7;
       std::vector<float> expected(static_cast<std::size_t>(count), NAN);
       const auto bound = [&](std::size_t i) {
         const double v = x.data()[i];
         const double exponent = is_tanh ? std::abs(1.6 * (v + 0.045 * v * v * v)) : 0;
-        return (7 + 4 * exponent) * kU * std::abs(double{expected[i]}) + 1e-37;
+        return (roundings + 4 * exponent) * kU * std::abs(double{expected[i]}) + 1e-37;
       };
       reference().activate[kind](x.data(), expected.data(), count);
       GuardedBuffer<float> y(count, uniform(0, 15));

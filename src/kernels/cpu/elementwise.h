@@ -2,16 +2,9 @@
 // arithmetic as whole ones, so an element's value does not depend on where a range begins or ends.
 #pragma once
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/rows.h"
 
 namespace tessera::kernels::TESSERA_ISA {
-
-// Calls step(i, load, store) for every vector of [0, count), the last one partial.
-template <typename Whole, typename Partial>
-TESSERA_INLINE void for_each_vector(std::int64_t count, Whole whole, Partial partial) {
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) whole(i);
-  if (i < count) partial(i, count - i);
-}
 
 template <typename Function>
 void activate(const float* x, float* y, std::int64_t count) {
@@ -85,18 +78,6 @@ static void softmax(float* x, std::int64_t count) {
       [&](std::int64_t i, std::int64_t rest) {
         store_first(x + i, divide(load_first(x + i, rest), total), rest);
       });
-}
-
-// Sum of term(vector) over a row; `term` must map zero lanes of a partial vector to what they should add.
-template <typename Term>
-TESSERA_INLINE float sum_row(const float* x, std::int64_t count, Term term) {
-  Float sums = zero();
-  for_each_vector(
-      count, [&](std::int64_t i) { sums = add(sums, term(load(x + i))); },
-      [&](std::int64_t i, std::int64_t rest) {
-        sums = add(sums, keep_first(term(load_first(x + i, rest)), rest, 0.0F));
-      });
-  return sum_lanes(sums);
 }
 
 static void rms_norm(const float* x, const float* weight, float* y, std::int64_t count, float epsilon,

@@ -2,16 +2,17 @@
 #pragma once
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/isa/isa.h"
+#include "kernels/cpu/normal_distribution.h"
 
 namespace tessera::kernels::TESSERA_ISA {
 
-// gelu with erf stays the scalar one: no model in wide use has it in its inner loop.
 void fill_elementwise(KernelTable& table) {
   const auto set = [&](ActivationKind kind, ActivationKernel plain, GatedActivationKernel gate) {
     table.activate[static_cast<int>(kind)] = plain;
     table.gated_activation[static_cast<int>(kind)] = gate;
   };
   set(ActivationKind::silu, activate<Silu>, gated<Silu>);
+  set(ActivationKind::gelu, activate<Gelu>, gated<Gelu>);
   set(ActivationKind::gelu_tanh, activate<GeluTanh>, gated<GeluTanh>);
   set(ActivationKind::relu, activate<Relu>, gated<Relu>);
   table.narrow[static_cast<int>(DType::f16)] = narrow_f16;

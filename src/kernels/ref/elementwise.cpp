@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/ref/normalization.h"
 #include "kernels/ref/ref.h"
 
 namespace tessera::kernels::ref {
@@ -36,30 +37,14 @@ void gated(const float* gate, const float* up, float* y, std::int64_t count) {
 
 }  // namespace
 
-// Zhang & Sennrich 2019, equation 4
 void rms_norm(const float* x, const float* weight, float* y, std::int64_t count, float epsilon,
               float weight_offset) {
-  double squares = 0;
-  for (std::int64_t i = 0; i < count; ++i) squares += double{x[i]} * double{x[i]};
-  const double factor = 1.0 / std::sqrt(squares / static_cast<double>(count) + double{epsilon});
-  for (std::int64_t i = 0; i < count; ++i) {
-    y[i] = static_cast<float>(double{x[i]} * factor * (double{weight[i]} + double{weight_offset}));
-  }
+  rms_norm_row(x, weight, y, count, double{epsilon}, double{weight_offset});
 }
 
-// Ba et al. 2016, with the biased variance
 void layer_norm(const float* x, const float* weight, const float* bias, float* y, std::int64_t count,
                 float epsilon) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) sum += double{x[i]};
-  const double mean = sum / static_cast<double>(count);
-  double squares = 0;
-  for (std::int64_t i = 0; i < count; ++i) squares += (double{x[i]} - mean) * (double{x[i]} - mean);
-  const double factor = 1.0 / std::sqrt(squares / static_cast<double>(count) + double{epsilon});
-  for (std::int64_t i = 0; i < count; ++i) {
-    const double shift = bias != nullptr ? double{bias[i]} : 0.0;
-    y[i] = static_cast<float>((double{x[i]} - mean) * factor * double{weight[i]} + shift);
-  }
+  layer_norm_row(x, weight, bias, y, count, double{epsilon});
 }
 
 // Su et al. 2021, equation 34, with the pairs (i, i + pairs)

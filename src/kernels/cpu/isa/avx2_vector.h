@@ -55,6 +55,7 @@ static inline Float minimum(Float a, Float b) { return _mm256_min_ps(a, b); }
 static inline Float round_to_even(Float v) {
   return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
+static inline Float square_root(Float v) { return _mm256_sqrt_ps(v); }
 static inline Float absolute(Float v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), v); }
 // where a < b ? x : y
 static inline Float select_less(Float a, Float b, Float x, Float y) {

@@ -50,6 +50,7 @@ static inline Float subtract_product(Float a, Float b, Float c) {
 static inline Float maximum(Float a, Float b) { return _mm512_max_ps(a, b); }
 static inline Float minimum(Float a, Float b) { return _mm512_min_ps(a, b); }
 static inline Float round_to_even(Float v) { return _mm512_roundscale_ps(v, 8); }
+static inline Float square_root(Float v) { return _mm512_sqrt_ps(v); }
 static inline Float absolute(Float v) { return _mm512_abs_ps(v); }
 // where a < b ? x : y
 static inline Float select_less(Float a, Float b, Float x, Float y) {

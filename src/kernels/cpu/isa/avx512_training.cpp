@@ -1,0 +1,5 @@
+#if defined(__x86_64__)
+#include "kernels/cpu/isa/avx512_vector.h"
+//
+#include "kernels/cpu/training_table_entries.h"
+#endif
