@@ -38,7 +38,7 @@ struct GeluTanhGradient {
     const Float square = multiply(x, x);
     const Float inner = multiply_add(multiply(broadcast(0.044715F), square), x, x);
     const Float s = sigmoid(multiply(broadcast(1.59576912F), inner));  // 2 sqrt(2 / pi)
-    const Float slope = multiply_add(broadcast(0.214070961F), square, broadcast(1.59576912F));  // 2 u'
+    const Float slope = multiply_add(broadcast(0.214064449F), square, broadcast(1.59576912F));  // 2 u'
     const Float bend = multiply(multiply(x, s), subtract(broadcast(1.0F), s));
     return {multiply(x, s), multiply_add(bend, slope, s)};
   }
