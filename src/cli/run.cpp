@@ -95,6 +95,7 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
   for (std::string& argument : arguments) {
     if (argument == "--") break;
     if (argument == "-hf") argument = "--hf";
+    if (argument == "-np") argument = "--parallel";
   }
   std::reverse(arguments.begin(), arguments.end());
   return arguments;

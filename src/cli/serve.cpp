@@ -232,7 +232,7 @@ void define_serve(CLI::App& app) {
              "a host name of this server besides localhost and addresses");
   add_option(app, "--cors-origin", flags->cors_origins,
              "a web page's origin that may ask, e.g. https://chat.example");
-  add_option(app, "-np,--parallel", flags->parallel, "answers made at a time; others wait");
+  add_option(app, "--parallel", flags->parallel, "answers made at a time, others wait; -np is taken too");
   add_option(
       app, "--cache-size", flags->cache_size,
       "tokens whose keys and values are kept, all answers together; 0: a context for each of --parallel, "

@@ -108,6 +108,7 @@ TEST(ServeUsage, ValuesOutOfRangeEndWithTwo) {
       {"--port", "-1"},          {"--port", "65536"},        {"--port", "x"},
       {"--queue", "-1"},         {"--max-connections", "0"}, {"--drain-seconds", "nan"},
       {"--drain-seconds", "-1"}, {"--api-key", "short"},     {"--temp", "nan"},
+      {"-np", "0"},              {"--cache-size", "-1"},     {"--speculative", "x"},
   };
   for (std::vector<std::string> arguments : cases) {
     const std::string shown = arguments[0] + " " + arguments[1];
