@@ -8,6 +8,7 @@ class App;
 namespace tessera::cli {
 
 void define_chat(CLI::App& app);
+void define_data(CLI::App& app);
 void define_help(CLI::App& app);
 void define_inspect(CLI::App& app);
 void define_models(CLI::App& app);
