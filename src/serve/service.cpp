@@ -45,13 +45,21 @@ Service::Service(ServedModel served, const ServiceOptions& options) : Service(op
 Service::Service(const ServiceOptions& options)
     : keys_(options.keys),
       origins_(options.allowed_hosts, options.cors_origins),
-      plain_chat_(std::make_shared<PlainChat>(served_, metrics_)),
       created_(now_seconds()),
+      replies_(served_, metrics_, store_workers_),
+      plain_chat_(replies_),
       store_workers_(options.sessions) {
   add_operator_routes();
   add_openai_routes();
   add_token_routes();
   add_session_routes(routes_, store_workers_);
+  routes_.add({.method = "POST",
+               .path = "/api/sessions/{id}/reply",
+               .summary = "Stores a message and streams the answer to it, which is stored too.",
+               .request_schema = "ReplyRequest",
+               .response_type = "text/event-stream",
+               .generates = true,
+               .handle = [this](const auto& exchange) { replies_.handle(exchange); }});
 }
 
 void Service::set_model(ServedModel served) {
@@ -144,7 +152,7 @@ void Service::add_openai_routes() {
                .request_schema = "PlainChatRequest",
                .response_type = "text/plain; charset=utf-8",
                .generates = true,
-               .handle = [this](const auto& exchange) { plain_chat_->answer(exchange); }});
+               .handle = [this](const auto& exchange) { plain_chat_.answer(exchange); }});
 }
 
 void Service::add_token_routes() {

@@ -58,9 +58,10 @@ class Service final : public HttpHandler {
   ApiKeys keys_;
   OriginRules origins_;
   Metrics metrics_;
-  std::shared_ptr<PlainChat> plain_chat_;
-  RouteTable routes_;
   std::int64_t created_;
+  SessionReplies replies_;
+  PlainChat plain_chat_;
+  RouteTable routes_;
   StoreWorkers store_workers_;  // last: what it still does when the service ends uses the others
 };
 

@@ -48,6 +48,13 @@ constexpr const char* kSchemas = R"json({
   "LeafChange": {"type": "object", "required": ["message"], "additionalProperties": false, "properties": {
     "message": {"type": ["integer", "null"], "minimum": 1},
     "newest_below": {"type": "boolean", "description": "To the newest message below it: the switch to a branch."}}},
+  "ReplyRequest": {"type": "object", "additionalProperties": false, "properties": {
+    "parent": {"type": ["integer", "null"], "minimum": 1,
+               "description": "What is answered, or below which the content is stored; null: a new beginning."},
+    "content": {"type": "string", "minLength": 1, "description": "A user's message. Without: parent is answered, again perhaps."},
+    "parameters": {"$ref": "#/components/schemas/SessionParameters"},
+    "logprobs": {"type": "integer", "minimum": 0, "maximum": 20, "description": "Alternatives told with each token."},
+    "continue": {"type": "boolean", "description": "parent is an answer that goes on; the whole is stored as its sibling."}}},
   "DeletedMessages": {"type": "object", "properties": {"deleted": {"type": "integer"}}},
   "SessionExport": {"type": "object", "description": "What 'tessera sessions export' writes: docs/sessions.md."},
   "ImportedSessions": {"type": "object", "properties": {"sessions": {"type": "array", "items": {"type": "integer"}}}},

@@ -44,6 +44,7 @@ class OpenApiTest : public ::testing::Test {
     if (route.path.ends_with("/messages") && route.path.starts_with("/api/")) {
       return {{"role", "user"}, {"content", "x"}};
     }
+    if (route.path.ends_with("/reply")) return {{"content", "x"}};
     if (route.path.ends_with("/leaf")) return {{"message", nullptr}};
     if (route.path.starts_with("/api/")) return Json::object();
     return {{"messages", Json::array({{{"role", "user"}, {"content", "x"}}})}};

@@ -92,12 +92,16 @@ class FakeBackend final : public Backend {
 inline Exchange::Output answer_of(Service& service, HttpRequest request) {
   if (const auto refusal = service.refuse(request)) return {.head = *refusal, .ended = true};
   const auto exchange = std::make_shared<Exchange>(std::move(request));
-  std::mutex mutex;
-  std::condition_variable changed;
+  // Whoever writes the end may still be in the call when the end has been read.
+  struct Signal {
+    std::mutex mutex;
+    std::condition_variable changed;
+  };
+  const auto signal = std::make_shared<Signal>();
   Exchange::Output all;
-  exchange->on_output([&] {
-    const std::lock_guard lock(mutex);
-    changed.notify_one();
+  exchange->on_output([signal] {
+    const std::lock_guard lock(signal->mutex);
+    signal->changed.notify_one();
   });
   try {
     service.handle(exchange);
@@ -106,7 +110,7 @@ inline Exchange::Output answer_of(Service& service, HttpRequest request) {
   } catch (const Error& error) {
     exchange->respond(error_response(as_api_error(error)));
   }
-  std::unique_lock lock(mutex);
+  std::unique_lock lock(signal->mutex);
   const auto collect = [&] {
     Exchange::Output output = exchange->take();
     if (output.head) all.head = std::move(output.head);
@@ -115,7 +119,7 @@ inline Exchange::Output answer_of(Service& service, HttpRequest request) {
     all.ended = output.ended;
     return all.ended;
   };
-  changed.wait_for(lock, std::chrono::seconds(60), collect);
+  signal->changed.wait_for(lock, std::chrono::seconds(60), collect);
   exchange->on_output(nullptr);
   return all;
 }
