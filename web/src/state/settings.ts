@@ -1,0 +1,34 @@
+// What a person chose for this browser.
+import { effect, signal } from "@preact/signals";
+
+export type Theme = "system" | "light" | "dark";
+export type Language = "en" | "zh";
+
+function remembered<T extends string>(name: string, allowed: readonly T[], otherwise: T) {
+  const found = localStorage.getItem(`tessera.${name}`) as T | null;
+  const value = signal<T>(found !== null && allowed.includes(found) ? found : otherwise);
+  let first = true;
+  effect(() => {
+    const now = value.value;
+    if (!first) localStorage.setItem(`tessera.${name}`, now);
+    first = false;
+  });
+  return value;
+}
+
+const browserLanguage: Language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
+
+export const language = remembered<Language>("language", ["en", "zh"], browserLanguage);
+export const theme = remembered<Theme>("theme", ["system", "light", "dark"], "system");
+// Whether new answers bring the probabilities of their tokens.
+export const wantProbabilities = remembered<"yes" | "no">("probabilities", ["yes", "no"], "yes");
+export const sidebarOpen = remembered<"yes" | "no">("sidebar", ["yes", "no"], innerWidth > 760 ? "yes" : "no");
+
+effect(() => {
+  document.documentElement.lang = language.value === "zh" ? "zh-CN" : "en";
+});
+effect(() => {
+  const root = document.documentElement;
+  if (theme.value === "system") delete root.dataset["theme"];
+  else root.dataset["theme"] = theme.value;
+});
