@@ -11,6 +11,7 @@
 #include "serve/session_api.h"
 #include "serve/status_api.h"
 #include "serve/token_api.h"
+#include "serve/web_assets.h"
 
 namespace tessera::serve {
 namespace {
@@ -60,6 +61,7 @@ Service::Service(const ServiceOptions& options)
                .response_type = "text/event-stream",
                .generates = true,
                .handle = [this](const auto& exchange) { replies_.handle(exchange); }});
+  add_web_routes(routes_, WebAssets::embedded());
 }
 
 void Service::set_model(ServedModel served) {

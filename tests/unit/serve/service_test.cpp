@@ -255,7 +255,7 @@ TEST_F(ServiceTest, PlainChatKeepsOneConversationAUser) {
 }
 
 // B3: from the route table, so that a new route cannot be forgotten.
-TEST(ServiceKeys, EveryRouteButHealthIsDeniedWithoutAKey) {
+TEST(ServiceKeys, EveryRouteButHealthAndThePageIsDeniedWithoutAKey) {
   const auto backend = testing::toy_backend();
   ServiceOptions options;
   options.keys.add("the-right-key", "test");
@@ -264,11 +264,12 @@ TEST(ServiceKeys, EveryRouteButHealthIsDeniedWithoutAKey) {
   for (const Route& route : service.routes().routes()) {
     HttpRequest request = post(route.path, "{}");
     request.method = route.method;
+    const bool open = route.path == "/health" || route.path == "/" || route.path == "/assets/{file}";
     const auto refusal = service.refuse(request);
-    EXPECT_EQ(refusal.has_value() ? refusal->status : 200, route.path == "/health" ? 200 : 401) << route.path;
+    EXPECT_EQ(refusal.has_value() ? refusal->status : 200, open ? 200 : 401) << route.path;
     request.headers.emplace_back("authorization", "Bearer the-wrong-key");
     const auto wrong = service.refuse(request);
-    EXPECT_EQ(wrong.has_value() ? wrong->status : 200, route.path == "/health" ? 200 : 401) << route.path;
+    EXPECT_EQ(wrong.has_value() ? wrong->status : 200, open ? 200 : 401) << route.path;
     request.headers.back().second = "Bearer the-right-key";
     EXPECT_FALSE(service.refuse(request)) << route.path;
   }
