@@ -10,6 +10,8 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libcli11-dev libfmt-dev libsimdjson-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev
   libssl-dev libedit-dev libsqlite3-dev libboost1.81-dev libgtest-dev libgmock-dev)
+# The web page is built with them; any Node.js from 18 on will do, wherever it is from.
+command -v node >/dev/null && command -v npm >/dev/null || packages+=(nodejs npm)
 python_packages=(python3 python3-pip)
 
 missing_packages() {
@@ -41,6 +43,11 @@ install_packages() {
     die "apt-get failed (whole log: $log). By hand: apt-get install -y --no-install-recommends ${missing[*]}"
   fi
   rm -f "$log"
+}
+
+# A browser for the tests of the page. False: there is none.
+ensure_chromium() {
+  type -P chromium >/dev/null || type -P google-chrome >/dev/null || (install_packages chromium)
 }
 
 # build PRESET [TARGET...]: configures once, then builds what changed, with ninja's own progress.
