@@ -9,7 +9,7 @@ add_custom_target(web_page
 # tessera_embed_web_page(TARGET SOURCE): SOURCE of TARGET embeds the pack.
 function(tessera_embed_web_page target source)
   add_dependencies(${target} web_page)
-  set_source_files_properties(${source} PROPERTIES
+  set_source_files_properties(${source} TARGET_DIRECTORY ${target} PROPERTIES
     OBJECT_DEPENDS ${TESSERA_WEB_PACK}
     COMPILE_DEFINITIONS "TESSERA_WEB_PACK=\"${TESSERA_WEB_PACK}\"")
 endfunction()

@@ -51,6 +51,7 @@ Service::Service(const ServiceOptions& options)
       plain_chat_(replies_),
       store_workers_(options.sessions) {
   add_operator_routes();
+  add_web_routes(routes_, WebAssets::embedded());
   add_openai_routes();
   add_token_routes();
   add_session_routes(routes_, store_workers_);
@@ -61,7 +62,6 @@ Service::Service(const ServiceOptions& options)
                .response_type = "text/event-stream",
                .generates = true,
                .handle = [this](const auto& exchange) { replies_.handle(exchange); }});
-  add_web_routes(routes_, WebAssets::embedded());
 }
 
 void Service::set_model(ServedModel served) {
