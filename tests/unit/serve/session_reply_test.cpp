@@ -251,14 +251,34 @@ class HeldReplyTest : public ::testing::Test {
  protected:
   HeldReplyTest() : page_(fake_), session_(page_.new_session()) {}
 
-  std::shared_ptr<Exchange> begin(const Json& body) {
-    const auto exchange = std::make_shared<Exchange>(post(session_ + "/reply", body.dump()));
+  // Until the backend has the job. A session is free a moment after its last answer can be read.
+  void begin(const Json& body) {
     const std::size_t before = fake_.job_count();
-    page_.service().handle(exchange);
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (fake_.job_count() == before && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    exchange_ = nullptr;
+    wait_for([&] {
+      if (exchange_ == nullptr || (events().empty() && status_ == 409)) {
+        exchange_ = std::make_shared<Exchange>(post(session_ + "/reply", body.dump()));
+        bytes_.clear();
+        status_ = 0;
+        page_.service().handle(exchange_);
+      }
+      return fake_.job_count() > before;
+    });
     EXPECT_EQ(fake_.job_count(), before + 1);
-    return exchange;
+  }
+  // Those of the last begin(), so far.
+  Events events() {
+    const Exchange::Output output = exchange_->take();
+    if (output.head) status_ = output.head->status;
+    bytes_ += output.bytes;
+    return events_of(bytes_);
+  }
+  static void wait_for(const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!done()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end);
+      std::this_thread::yield();
+    }
   }
   void give(const std::string& text) { fake_.jobs.back().sink({.pieces = {{text, {}}}}); }
   void finish(engine::FinishReason reason) {
@@ -268,10 +288,8 @@ class HeldReplyTest : public ::testing::Test {
   }
   // The answers that are stored, once there are so many messages.
   Json stored(std::size_t count) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    Json messages = page_.messages(session_);
-    while (messages.size() < count && std::chrono::steady_clock::now() < end)
-      messages = page_.messages(session_);
+    Json messages;
+    wait_for([&] { return (messages = page_.messages(session_)).size() >= count; });
     EXPECT_EQ(messages.size(), count);
     return messages;
   }
@@ -279,12 +297,15 @@ class HeldReplyTest : public ::testing::Test {
   testing::FakeBackend fake_;
   Page page_;
   std::string session_;
+  std::shared_ptr<Exchange> exchange_;
+  std::string bytes_;
+  int status_ = 0;
 };
 
 TEST_F(HeldReplyTest, TheQuestionIsStoredBeforeItIsAnswered) {
-  const auto exchange = begin({{"content", "Hello"}});
+  begin({{"content", "Hello"}});
   EXPECT_EQ(stored(1)[0]["content"], "Hello");
-  EXPECT_EQ(events_of(exchange->take().bytes).front().first, "message");
+  EXPECT_EQ(events().front().first, "message");
   give("h");
   finish(engine::FinishReason::end_of_generation);
   EXPECT_EQ(stored(2)[1]["finish_reason"], "eos");
@@ -304,10 +325,10 @@ TEST_F(HeldReplyTest, OneAnswerAtATimeInASession) {
 }
 
 TEST_F(HeldReplyTest, AClientThatGoesAwayCancelsAndWhatThereWasIsStored) {
-  const auto exchange = begin({{"content", "Hello"}});
+  begin({{"content", "Hello"}});
   give("Par");
-  exchange->abandon();
-  EXPECT_TRUE(fake_.cancelled(0));
+  exchange_->abandon();
+  wait_for([&] { return fake_.cancelled(0); });
   finish(engine::FinishReason::cancelled);
   const Json answer = stored(2)[1];
   EXPECT_EQ(answer["content"], "Par");
@@ -316,41 +337,37 @@ TEST_F(HeldReplyTest, AClientThatGoesAwayCancelsAndWhatThereWasIsStored) {
 }
 
 TEST_F(HeldReplyTest, NothingOfABrokenAnswerIsNotStored) {
-  auto exchange = begin({{"content", "Hello"}});
-  exchange->abandon();
+  begin({{"content", "Hello"}});
+  exchange_->abandon();
   finish(engine::FinishReason::cancelled);
   const Json question = stored(1)[0]["id"];
-  exchange = begin({{"parent", question}});
+  begin({{"parent", question}});
   give("Par");
   fake_.jobs.back().sink({.error = "the model broke"});
   EXPECT_EQ(stored(2)[1]["finish_reason"], "error");
-  const Events events = events_of(exchange->take().bytes);
-  EXPECT_EQ(events.back().first, "error");
-  EXPECT_THAT(events.back().second["error"]["message"].get<std::string>(), HasSubstr("the model broke"));
+  wait_for([&] { return events().back().first == "error"; });
+  EXPECT_THAT(events().back().second["error"]["message"].get<std::string>(), HasSubstr("the model broke"));
 }
 
 TEST_F(HeldReplyTest, ASessionDeletedMeanwhileEndsWithAnError) {
-  const auto exchange = begin({{"content", "Hello"}});
+  begin({{"content", "Hello"}});
   give("Par");
   page_.ask("DELETE", session_, nullptr, 204);
   finish(engine::FinishReason::end_of_generation);
-  Events events;
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while ((events.empty() || events.back().first != "error") && std::chrono::steady_clock::now() < end) {
-    for (auto& event : events_of(exchange->take().bytes)) events.push_back(event);
-  }
-  EXPECT_THAT(events.back().second["error"]["message"].get<std::string>(), HasSubstr("could not be stored"));
+  wait_for([&] { return events().back().first == "error"; });
+  EXPECT_THAT(events().back().second["error"]["message"].get<std::string>(),
+              HasSubstr("could not be stored"));
 }
 
 TEST_F(HeldReplyTest, ATokenIsAnEventAndTextBelongsToWhatMadeIt) {
-  const auto exchange = begin({{"content", "x"}});
+  begin({{"content", "x"}});
   // "é" of two tokens, then two whole ones, all certain at once.
   fake_.jobs.back().sink(
       {.pieces = {
            {"éab!",
             {{.token = 0xc3}, {.token = 0xa9}, {.token = engine::testing::kMerged}, {.token = '!'}}}}});
   std::vector<std::string> texts;
-  for (const auto& [name, data] : events_of(exchange->take().bytes)) {
+  for (const auto& [name, data] : events()) {
     if (name == "token") texts.push_back(data["text"]);
   }
   EXPECT_THAT(texts, ElementsAre("", "é", "ab", "!"));
