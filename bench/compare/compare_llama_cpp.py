@@ -20,7 +20,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CASES = ["prefill 128", "prefill 512", "prefill 2048", "prefill 8192", "decode @0", "decode @512", "decode @2048", "decode @4096",
-         "decode @8192", "batch 8", "batch 32", "start time", "start memory"]
+         "decode @8192", "decode @2048 q8_0", "decode @4096 q8_0", "decode @8192 q8_0", "batch 8", "batch 32", "start time", "start memory"]
 DEFAULT = ["prefill 512", "prefill 2048", "prefill 8192", "decode @0", "decode @2048", "decode @4096", "batch 32", "start time",
            "start memory"]
 DECODED = 32       # tokens decoded at each depth, and by each sequence of a batch
@@ -53,6 +53,11 @@ def number_of(case):
     return int(case.split()[1].lstrip("@"))
 
 
+def cache_type(case):
+    """What keys and values are kept as, where the case says so."""
+    return case.split()[2:]
+
+
 class Tessera:
     name = "Tessera"
     variants = [()]
@@ -71,7 +76,8 @@ class Tessera:
         if kind == "prefill":
             return self.bench(model, "--prefill", number_of(case))
         if kind == "decode":
-            return self.bench(model, "--depths", number_of(case))
+            cache = [part for name in cache_type(case) for part in ("--cache-type", name)]
+            return self.bench(model, "--depths", number_of(case), *cache)
         if kind == "batch":
             return self.bench(model, "--batches", number_of(case), "--batch-depth", BATCH_DEPTH)
         _, seconds, memory = run([self.program, "generate", "-m", model, "-t", self.threads, "-p", "Hello", "-n", 1, "--temp",
@@ -96,7 +102,8 @@ class LlamaCpp:
         if kind == "prefill":
             return self.bench(model, variant, "-p", number_of(case), "-n", 0)
         if kind == "decode":
-            return self.bench(model, variant, "-p", 0, "-n", DECODED, "-d", number_of(case))
+            cache = [part for name in cache_type(case) for part in ("-ctk", name, "-ctv", name)]
+            return self.bench(model, variant, "-p", 0, "-n", DECODED, "-d", number_of(case), *cache)
         if kind == "batch":
             size = number_of(case)
             flash = ("-fa", "on" if variant[1] == "1" else "off")
@@ -115,7 +122,8 @@ def compare(case, model, programs, rounds):
     figures = {program.name: {} for program in programs}
     for index in range(rounds):
         for program in programs if index % 2 == 0 else programs[::-1]:
-            variants = program.variants if not case.startswith("start") else program.variants[:1]
+            # llama.cpp keeps 8-bit values only with flash attention, its first variant.
+            variants = program.variants[:1] if case.startswith("start") or cache_type(case) else program.variants
             for variant in variants:
                 value = program.measure(case, model, variant)
                 figures[program.name].setdefault(" ".join(variant), []).append(value)

@@ -41,22 +41,27 @@ std::string header(const engine::Generator& generator, const ops::MachinePeak& p
   const engine::LoadedModel& loaded = generator.loaded();
   return fmt::format(
       "{}: {:.1f} M parameters, {:.1f} MB read a token; kernels {}, {} threads\n"
-      "this machine, measured: {:.1f} GB/s read, {:.1f} GFLOP/s float32\n\n"
-      "{:<14} {:>10} {:>17} {:>8} {:>8} {:>9} {:>8}\n",
+      "this machine, measured: {:.1f} GB/s read, {:.1f} GFLOP/s float32{}\n\n"
+      "{:<14} {:>10} {:>17} {:>8} {:>8} {:>9} {:>8}{}\n",
       loaded.name, static_cast<double>(loaded.model->parameter_count()) / 1e6,
       static_cast<double>(engine::streamed_weight_bytes(loaded)) / 1e6, isa_name(selected_isa()),
-      thread_pool().size(), peak.read_bytes_per_second / 1e9, peak.flops_per_second / 1e9, "case", "tokens/s",
-      "slowest-fastest", "GB/s", "of peak", "GFLOP/s", "of peak");
+      thread_pool().size(), peak.read_bytes_per_second / 1e9, peak.flops_per_second / 1e9,
+      peak.byte_ops_per_second > 0 ? fmt::format(", {:.1f} GOP/s int8", peak.byte_ops_per_second / 1e9) : "",
+      "case", "tokens/s", "slowest-fastest", "GB/s", "of peak", "GFLOP/s", "of f32",
+      peak.byte_ops_per_second > 0 ? "  of int8" : "");
 }
 
 std::string row(const engine::BenchmarkResult& result, const ops::MachinePeak& peak) {
   const auto tokens = static_cast<double>(result.tokens);
   return fmt::format(
-      "{:<14} {:>10.1f} {:>17} {:>8.2f} {:>7.1f}% {:>9.2f} {:>7.1f}%\n", result.name,
+      "{:<14} {:>10.1f} {:>17} {:>8.2f} {:>7.1f}% {:>9.2f} {:>7.1f}%{}\n", result.name,
       result.tokens_per_second(),
       fmt::format("{:.1f}-{:.1f}", tokens / result.slowest, tokens / result.fastest),
       result.bytes_per_second() / 1e9, 100 * result.bytes_per_second() / peak.read_bytes_per_second,
-      result.flops_per_second() / 1e9, 100 * result.flops_per_second() / peak.flops_per_second);
+      result.flops_per_second() / 1e9, 100 * result.flops_per_second() / peak.flops_per_second,
+      peak.byte_ops_per_second > 0
+          ? fmt::format(" {:>7.1f}%", 100 * result.flops_per_second() / peak.byte_ops_per_second)
+          : "");
 }
 
 std::string report_json(const engine::Generator& generator, const ops::MachinePeak& peak,
@@ -79,20 +84,24 @@ std::string report_json(const engine::Generator& generator, const ops::MachinePe
                      {"flops", result.flops},
                      {"flops_per_second", result.flops_per_second()},
                      {"share_of_peak_flops", result.flops_per_second() / peak.flops_per_second}});
+    if (peak.byte_ops_per_second > 0) {
+      cases.back()["share_of_peak_byte_ops"] = result.flops_per_second() / peak.byte_ops_per_second;
+    }
     for (const ProfileEntry& entry : result.operations) {
       cases.back()["operations"].push_back(
           {{"operation", entry.operation}, {"calls", entry.calls}, {"seconds", entry.seconds}});
     }
   }
-  const nlohmann::ordered_json report = {
-      {"model", loaded.name},
-      {"parameters", loaded.model->parameter_count()},
-      {"streamed_weight_bytes", engine::streamed_weight_bytes(loaded)},
-      {"isa", isa_name(selected_isa())},
-      {"threads", thread_pool().size()},
-      {"peak",
-       {{"read_bytes_per_second", peak.read_bytes_per_second}, {"flops_per_second", peak.flops_per_second}}},
-      {"cases", std::move(cases)}};
+  const nlohmann::ordered_json report = {{"model", loaded.name},
+                                         {"parameters", loaded.model->parameter_count()},
+                                         {"streamed_weight_bytes", engine::streamed_weight_bytes(loaded)},
+                                         {"isa", isa_name(selected_isa())},
+                                         {"threads", thread_pool().size()},
+                                         {"peak",
+                                          {{"read_bytes_per_second", peak.read_bytes_per_second},
+                                           {"flops_per_second", peak.flops_per_second},
+                                           {"byte_ops_per_second", peak.byte_ops_per_second}}},
+                                         {"cases", std::move(cases)}};
   return report.dump(2);
 }
 
@@ -113,7 +122,8 @@ std::string profile_table(const engine::BenchmarkResult& result) {
 // The best of two measurements, before and after the cases: what disturbs one only ever makes it slower.
 ops::MachinePeak better_of(const ops::MachinePeak& a, const ops::MachinePeak& b) {
   return {.read_bytes_per_second = std::max(a.read_bytes_per_second, b.read_bytes_per_second),
-          .flops_per_second = std::max(a.flops_per_second, b.flops_per_second)};
+          .flops_per_second = std::max(a.flops_per_second, b.flops_per_second),
+          .byte_ops_per_second = std::max(a.byte_ops_per_second, b.byte_ops_per_second)};
 }
 
 void bench(BenchFlags flags, bool cases_given) {
@@ -159,8 +169,11 @@ void define_bench(CLI::App& app) {
   app.footer(
       "\nBytes are the weights (once a pass) and the cached keys and values (once a pass); flops are those "
       "of matrix\n"
-      "products and attention. Shares are of what this machine reached a moment before. Whoever names "
-      "prompt\n"
+      "products and attention. Shares are of what this machine reached a moment before: reading memory, "
+      "float32\n"
+      "multiply-adds, products of bytes. Packed block-quantised weights are multiplied in integers, with two "
+      "or\n"
+      "four of the latter for each product, and may pass the float32 peak. Whoever names prompt\n"
       "lengths, depths or batches gets just those; they may go beyond the model's context where its "
       "positions\n"
       "are rotary. A figure is the median of the repetitions (fewer than asked when a case takes over 20 "

@@ -156,6 +156,10 @@ using ReadKernel = std::uint64_t (*)(const std::byte* data, std::size_t bytes);
 // Does `rounds` rounds of s = s / 2 + 1 in independent chains, chain c starting at c; returns the sum of all
 // of them (over vector lanes too), so that none can be left out.
 using MultiplyAddKernel = float (*)(std::int64_t rounds);
+// Does `rounds` rounds of s += 1 * 1 in each byte's place, the products of unsigned with signed bytes summed
+// in 32 bits, in independent chains from zero; returns the sum of all, which is half of what ops_per_round
+// counts, modulo 2^32.
+using MultiplyBytesKernel = std::uint32_t (*)(std::int64_t rounds);
 
 // Plain arrays, because per-ISA translation units write to them and must not instantiate library templates.
 struct KernelTable {
@@ -185,7 +189,9 @@ struct KernelTable {
   StoreKeyValueKernel store_value[kDTypeCount] = {};
   ReadKernel read = nullptr;
   MultiplyAddKernel multiply_add = nullptr;
-  std::int64_t flops_per_round = 0;  // of multiply_add
+  std::int64_t flops_per_round = 0;              // of multiply_add
+  MultiplyBytesKernel multiply_bytes = nullptr;  // null where there are no packed kernels
+  std::int64_t byte_ops_per_round = 0;           // of multiply_bytes: a product and its addition are two
 };
 
 // The table of one ISA. Error bad_usage when this CPU lacks it.

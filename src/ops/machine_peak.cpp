@@ -49,24 +49,31 @@ double read_bandwidth(std::int64_t pages) {
   return static_cast<double>(bytes) / seconds;
 }
 
-double flops() {
-  const auto& table = kernels::active();
+// Of all threads together; `operations` are those of one round.
+template <typename Kernel>
+double operations_per_second(Kernel kernel, std::int64_t operations) {
   ThreadPool& pool = thread_pool();
   constexpr std::int64_t kRounds = 4'000'000;
-  std::atomic<float> result{0};
+  std::atomic<decltype(kernel(kRounds))> result{};
   const double seconds = best_seconds([&] {
     pool.parallel_for(pool.size(), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) result.store(table.multiply_add(kRounds));
+      for (std::int64_t i = begin; i < end; ++i) result.store(kernel(kRounds));
     });
   });
-  return static_cast<double>(table.flops_per_round * kRounds * pool.size()) / seconds;
+  return static_cast<double>(operations * kRounds * pool.size()) / seconds;
 }
 
 }  // namespace
 
 MachinePeak measure_machine_peak(std::size_t bytes) {
   const std::int64_t pages = std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes) / kPage);
-  return {.read_bytes_per_second = read_bandwidth(pages), .flops_per_second = flops()};
+  const auto& table = kernels::active();
+  MachinePeak peak{.read_bytes_per_second = read_bandwidth(pages),
+                   .flops_per_second = operations_per_second(table.multiply_add, table.flops_per_round)};
+  if (table.multiply_bytes != nullptr) {
+    peak.byte_ops_per_second = operations_per_second(table.multiply_bytes, table.byte_ops_per_round);
+  }
+  return peak;
 }
 
 }  // namespace tessera::ops

@@ -8,9 +8,11 @@ namespace tessera::ops {
 struct MachinePeak {
   double read_bytes_per_second = 0;  // all threads of the pool streaming through memory together
   double flops_per_second = 0;       // float32 multiply-adds (two flops each) of all threads in registers
+  // Products of bytes added up in 32 bits (two operations each), likewise; 0 where kernels use none.
+  double byte_ops_per_second = 0;
 };
 
-// Measures both on the pool's threads with the active kernels; takes a fraction of a second. `bytes` is what
+// Measures all on the pool's threads with the active kernels; takes about half a second. `bytes` is what
 // is read in one sweep: several times the last-level cache, or the cache is measured instead.
 MachinePeak measure_machine_peak(std::size_t bytes);
 

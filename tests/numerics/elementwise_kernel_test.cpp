@@ -280,6 +280,13 @@ TEST_P(ElementwiseKernels, MultiplyAddDoesItsRounds) {
   }
 }
 
+TEST_P(ElementwiseKernels, MultiplyBytesDoesItsRounds) {
+  if (fast().multiply_bytes == nullptr) GTEST_SKIP() << "no packed kernels on " << where();
+  for (const int rounds : {0, 1, 2, 1000}) {
+    EXPECT_EQ(std::int64_t{fast().multiply_bytes(rounds)}, rounds * fast().byte_ops_per_round / 2) << where();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryIsa, ElementwiseKernels, ::testing::ValuesIn(available_isas()), isa_test_name);
 
 }  // namespace

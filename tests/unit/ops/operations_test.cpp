@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
 #include "ops/activation.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -199,6 +200,9 @@ TEST_F(OperationsTest, MachinePeakIsAPositiveFiniteNumber) {
   EXPECT_GT(peak.flops_per_second, 0);
   EXPECT_TRUE(std::isfinite(peak.read_bytes_per_second));
   EXPECT_TRUE(std::isfinite(peak.flops_per_second));
+  const bool bytes = kernels::active().multiply_bytes != nullptr;
+  EXPECT_EQ(peak.byte_ops_per_second > 0, bytes);
+  EXPECT_TRUE(std::isfinite(peak.byte_ops_per_second));
 }
 
 }  // namespace

@@ -82,6 +82,12 @@ struct WordInputs {
   TESSERA_INLINE static Int finish(Sum sum) { return sum.products; }
 };
 
+// sum + the products of four bytes a lane: the three instructions that AVX2 needs.
+TESSERA_INLINE Int add_byte_products(Int sum, Int without_sign, Int with_sign) {
+  const Int pairs = _mm256_maddubs_epi16(without_sign, with_sign);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
 // Rounds to nearest even; what is not a number becomes zero.
 TESSERA_INLINE Int round_to_int(Float v) {
   const Float number = _mm256_cmp_ps(v, v, _CMP_ORD_Q);

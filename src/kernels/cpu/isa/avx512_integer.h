@@ -73,6 +73,11 @@ struct WordInputs {
   }
 };
 
+// sum + the products of four bytes a lane.
+TESSERA_INLINE Int add_byte_products(Int sum, Int without_sign, Int with_sign) {
+  return _mm512_dpbusd_epi32(sum, without_sign, with_sign);
+}
+
 TESSERA_INLINE void store_sixteen_bytes(std::byte* p, Int v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
 }
