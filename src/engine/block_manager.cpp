@@ -19,9 +19,10 @@ BlockManager::BlockManager(std::int64_t num_blocks, std::int64_t block_size) : b
     fail(ErrorKind::bad_usage, "key/value cache: {} blocks of {} tokens are more than {} slots", num_blocks,
          block_size, kMostSlots);
   }
-  reference_counts_.resize(static_cast<std::size_t>(num_blocks), 0);
+  reference_counts_ = std::vector<std::atomic<std::int32_t>>(static_cast<std::size_t>(num_blocks));
   free_.reserve(static_cast<std::size_t>(num_blocks));
   for (std::int64_t block = num_blocks - 1; block >= 0; --block) free_.push_back(static_cast<BlockId>(block));
+  free_count_ = num_blocks;
 }
 
 BlockId BlockManager::allocate() {
@@ -29,6 +30,7 @@ BlockId BlockManager::allocate() {
   if (free_.empty()) fail(ErrorKind::limit, "key/value cache: all {} blocks are in use", num_blocks());
   const BlockId block = free_.back();
   free_.pop_back();
+  --free_count_;
   reference_counts_[static_cast<std::size_t>(block)] = 1;
   return block;
 }
@@ -46,7 +48,9 @@ void BlockManager::release(BlockId block) {
   auto& count = reference_counts_[static_cast<std::size_t>(block)];
   if (count < 1)
     fail(ErrorKind::internal, "key/value cache: block {} is released although it is free", block);
-  if (--count == 0) free_.push_back(block);
+  if (--count > 0) return;
+  free_.push_back(block);
+  ++free_count_;
 }
 
 BlockTable::BlockTable(BlockTable&& other) noexcept

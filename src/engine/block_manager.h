@@ -1,6 +1,7 @@
 // Fixed-size blocks of the key/value cache: who holds which, shared by reference count, copied on write
 // (PagedAttention, Kwon et al. 2023). Numbers only; the memory is key_value_cache's.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <span>
@@ -25,13 +26,13 @@ class BlockManager {
 
   std::int64_t num_blocks() const { return static_cast<std::int64_t>(reference_counts_.size()); }
   std::int64_t block_size() const { return block_size_; }
-  std::int64_t free_blocks() const { return static_cast<std::int64_t>(free_.size()); }
+  std::int64_t free_blocks() const { return free_count_; }
   std::int32_t reference_count(BlockId block) const {
     return reference_counts_[static_cast<std::size_t>(block)];
   }
 
-  // These three may be called from several threads: sequences that are sampled side by side take guesses back
-  // at the same time. What the functions above say holds while nobody calls them.
+  // All of it may be called from several threads: sequences that are sampled side by side take guesses back
+  // at the same time. What the functions above say may be over at once when somebody calls these.
   // A block with one reference. Error limit when none is free.
   BlockId allocate();
   void retain(BlockId block);
@@ -41,7 +42,8 @@ class BlockManager {
  private:
   std::int64_t block_size_;
   std::mutex mutex_;
-  std::vector<std::int32_t> reference_counts_;
+  std::vector<std::atomic<std::int32_t>> reference_counts_;  // changed under the mutex
+  std::atomic<std::int64_t> free_count_{0};                  // of free_
   std::vector<BlockId> free_;  // used from the back, so that a short chat keeps touching the same memory
 };
 

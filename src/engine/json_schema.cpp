@@ -4,12 +4,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
+#include "engine/schema_number.h"
+#include "engine/schema_pattern.h"
 
 namespace tessera::engine {
 namespace {
@@ -36,11 +41,32 @@ array ::= "[" ws (value ("," ws value)*)? ws "]"
 value ::= object | array | string | number | boolean | null
 )";
 
-constexpr std::array<std::string_view, 18> kKnown{"type",  "properties",  "required", "additionalProperties",
-                                                  "items", "prefixItems", "minItems", "maxItems",
-                                                  "enum",  "minLength",   "const",    "maxLength",
-                                                  "anyOf", "oneOf",       "allOf",    "$ref",
-                                                  "$defs", "definitions"};
+// Schemas may stand for each other many times over; this many are read.
+constexpr int kMostSchemas = 20'000;
+
+constexpr std::array<std::string_view, 23> kKnown{"type",
+                                                  "properties",
+                                                  "required",
+                                                  "additionalProperties",
+                                                  "items",
+                                                  "prefixItems",
+                                                  "minItems",
+                                                  "maxItems",
+                                                  "enum",
+                                                  "minLength",
+                                                  "maxLength",
+                                                  "const",
+                                                  "anyOf",
+                                                  "oneOf",
+                                                  "allOf",
+                                                  "$ref",
+                                                  "$defs",
+                                                  "definitions",
+                                                  "pattern",
+                                                  "minimum",
+                                                  "maximum",
+                                                  "exclusiveMinimum",
+                                                  "exclusiveMaximum"};
 constexpr std::array<std::string_view, 14> kAnnotations{
     "title",    "description", "default",  "examples",  "format",  "$schema", "$id",
     "$comment", "deprecated",  "readOnly", "writeOnly", "$anchor", "strict",  "name"};
@@ -59,6 +85,31 @@ std::string literal(std::string_view text) {
     }
   }
   return result + "\"";
+}
+
+bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+// Keywords that say something about the text, but for `except`.
+bool has_constraints_besides(const Json& schema, std::string_view except) {
+  return std::ranges::any_of(schema.items(), [&](const auto& member) {
+    const std::string& key = member.key();
+    return key != except && key != "$defs" && key != "definitions" && !is_one_of(kAnnotations, key);
+  });
+}
+
+Json without(Json schema, const char* key) {
+  schema.erase(key);
+  return schema;
+}
+
+bool has_type(const Json& value, const Json& type) {
+  if (type.is_array()) {
+    return std::ranges::any_of(type, [&](const Json& one) { return has_type(value, one); });
+  }
+  if (type == "integer") return value.is_number_integer();
+  return type == value.type_name();
 }
 
 std::string json_text(const Json& value) {
@@ -80,81 +131,171 @@ class SchemaWriter {
     fail(ErrorKind::bad_input, "JSON schema: {}: expected {}", printable(path, 200), expected);
   }
 
+  [[noreturn]] static void unsupported(const std::string& path, const std::string& what) {
+    fail(ErrorKind::unsupported, "JSON schema: {}: {}", printable(path, 200), what);
+  }
+
   static void refuse_unknown(const Json& schema, const std::string& path) {
     for (const auto& [key, value] : schema.items()) {
-      const auto is_key = [&](std::string_view known) { return key == known; };
-      if (std::ranges::any_of(kKnown, is_key) || std::ranges::any_of(kAnnotations, is_key)) continue;
-      fail(ErrorKind::unsupported, "JSON schema: {}: keyword '{}' is not supported", printable(path, 200),
-           printable(key));
+      if (is_one_of(kKnown, key) || is_one_of(kAnnotations, key)) continue;
+      unsupported(path, fmt::format("keyword '{}' is not supported", printable(key)));
     }
   }
 
   std::string expression(const Json& schema, const std::string& path, int level) {
     if (level > kMostLevels) fail(ErrorKind::limit, "JSON schema: more than {} levels", kMostLevels);
+    if (++schemas_ > kMostSchemas)
+      fail(ErrorKind::limit, "JSON schema: more than {} schemas in it", kMostSchemas);
     if (schema.is_boolean()) {
-      if (!schema.get<bool>())
-        fail(ErrorKind::unsupported, "JSON schema: {}: nothing is allowed here", printable(path, 200));
+      if (!schema.get<bool>()) unsupported(path, "nothing is allowed here");
       return "value";
     }
     if (!schema.is_object()) wrong(path, "a schema: an object or true");
     refuse_unknown(schema, path);
-    if (schema.contains("$ref")) return reference(schema["$ref"], path + "/$ref", level);
-    if (schema.contains("const")) return json_text(schema["const"]);
-    if (schema.contains("enum")) return enumeration(schema["enum"], path + "/enum");
-    for (const char* key : {"anyOf", "oneOf", "allOf"}) {
-      if (!schema.contains(key)) continue;
-      const std::string place = path + "/" + key;
-      const bool is_all = std::string_view(key) == "allOf";
-      if (!schema[key].is_array() || schema[key].empty()) wrong(place, "a list of schemas");
-      if (is_all && schema[key].size() > 1) {
-        fail(ErrorKind::unsupported, "JSON schema: {}: allOf of more than one schema is not supported",
-             printable(place, 200));
-      }
-      return alternatives(schema[key], place, level);
+    if (schema.contains("allOf")) return all_of(schema, path, level);
+    if (schema.contains("$ref")) {
+      if (!has_constraints_besides(schema, "$ref")) return reference(schema["$ref"], path + "/$ref", level);
+      const Json& target = referenced(schema["$ref"], path + "/$ref");
+      return expression(merged(without(schema, "$ref"), target, path), path, level + 1);
     }
+    for (const char* key : {"anyOf", "oneOf"}) {
+      if (schema.contains(key))
+        return alternatives(schema[key], without(schema, key), path + "/" + key, level);
+    }
+    if (schema.contains("const") || schema.contains("enum")) return values(schema, path);
     return of_type(schema, path, level);
   }
 
-  std::string alternatives(const Json& schemas, const std::string& path, int level) {
+  std::string all_of(const Json& schema, const std::string& path, int level) {
+    const Json& parts = schema["allOf"];
+    if (!parts.is_array() || parts.empty()) wrong(path + "/allOf", "a list of schemas");
+    Json whole = without(schema, "allOf");
+    for (const Json& part : parts) whole = merged(std::move(whole), part, path + "/allOf");
+    return expression(whole, path, level + 1);
+  }
+
+  // A schema of what both allow.
+  Json merged(Json one, const Json& other, const std::string& path) {
+    if (other.is_boolean() && other.get<bool>()) return one;
+    if (!other.is_object()) wrong(path, "schemas: objects or true");
+    check_other_properties(one, other, path);
+    check_other_properties(other, one, path);
+    for (const auto& [key, value] : other.items()) {
+      if (key == "$defs" || key == "definitions") continue;
+      if (key == "$ref" && one.contains(key)) {
+        one = merged(std::move(one), referenced(value, path), path);
+      } else if (!one.contains(key) || is_one_of(kAnnotations, key)) {
+        one[key] = value;
+      } else if (one[key] != value) {
+        one[key] = both(key, one[key], value, path);
+      }
+    }
+    return one;
+  }
+
+  // additionalProperties speaks of the names that its own schema does not mention.
+  static void check_other_properties(const Json& one, const Json& other, const std::string& path) {
+    if (!one.contains("additionalProperties") || !other.contains("properties")) return;
+    for (const auto& [name, value] : other["properties"].items()) {
+      if (one.contains("properties") && one["properties"].contains(name)) continue;
+      unsupported(path, "additionalProperties beside a schema with other properties is not supported");
+    }
+  }
+
+  static Json both(const std::string& key, const Json& one, const Json& other, const std::string& path) {
+    Json result;
+    if (key == "properties" && one.is_object() && other.is_object()) {
+      result = one;
+      for (const auto& [name, value] : other.items()) {
+        if (result.contains(name)) {
+          result[name] = Json{{"allOf", Json::array({result[name], value})}};
+        } else {
+          result[name] = value;
+        }
+      }
+    } else if (key == "required" && one.is_array() && other.is_array()) {
+      result = one;
+      for (const Json& name : other) {
+        if (std::ranges::find(one, name) == one.end()) result.push_back(name);
+      }
+    } else if (key == "enum" && one.is_array() && other.is_array()) {
+      result = Json::array();
+      std::ranges::copy_if(one, std::back_inserter(result),
+                           [&](const Json& value) { return std::ranges::find(other, value) != other.end(); });
+      if (result.empty()) unsupported(path, "no value is in both enums");
+    } else if (key == "type" && (one == "number" || other == "number") &&
+               (one == "integer" || other == "integer")) {
+      result = "integer";
+    } else if (one.is_number() && other.is_number() && key.starts_with("min")) {
+      result = std::max(one, other);
+    } else if (one.is_number() && other.is_number() && key.starts_with("max")) {
+      result = std::min(one, other);
+    } else {
+      unsupported(path, fmt::format("two different '{}' for one value are not supported", printable(key)));
+    }
+    return result;
+  }
+
+  // `common`: what stands beside them and holds for each.
+  std::string alternatives(const Json& schemas, const Json& common, const std::string& path, int level) {
+    if (!schemas.is_array() || schemas.empty()) wrong(path, "a list of schemas");
+    const bool alone = !has_constraints_besides(common, "");
     std::string text;
     for (std::size_t i = 0; i < schemas.size(); ++i) {
-      text += (i == 0 ? "(" : " | ") + expression(schemas[i], fmt::format("{}/{}", path, i), level + 1);
+      const std::string place = fmt::format("{}/{}", path, i);
+      text += (i == 0 ? "(" : " | ") +
+              expression(alone ? schemas[i] : merged(common, schemas[i], place), place, level + 1);
     }
     return text + ")";
   }
 
-  static std::string enumeration(const Json& values, const std::string& path) {
-    if (!values.is_array() || values.empty()) wrong(path, "a list of values");
+  static std::string values(const Json& schema, const std::string& path) {
+    for (const auto& [key, value] : schema.items()) {
+      if (key == "enum" || key == "const" || key == "type" || key == "$defs" || key == "definitions" ||
+          is_one_of(kAnnotations, key))
+        continue;
+      unsupported(path, fmt::format("'{}' beside enum or const is not supported", printable(key)));
+    }
+    const Json list = schema.contains("const") ? Json::array({schema["const"]}) : schema["enum"];
+    if (!list.is_array() || list.empty()) wrong(path + "/enum", "a list of values");
     std::string text;
-    for (const Json& value : values) text += (text.empty() ? "(" : " | ") + json_text(value);
+    for (const Json& value : list) {
+      const bool in_enum =
+          !schema.contains("enum") || std::ranges::find(schema["enum"], value) != schema["enum"].end();
+      if (!in_enum || (schema.contains("type") && !has_type(value, schema["type"]))) continue;
+      text += (text.empty() ? "(" : " | ") + json_text(value);
+    }
+    if (text.empty()) unsupported(path, "no value is of the type");
     return text + ")";
+  }
+
+  const Json& referenced(const Json& target, const std::string& path) const {
+    if (!target.is_string() || !target.get_ref<const std::string&>().starts_with('#'))
+      wrong(path, "a place in this document: '#/...'");
+    const auto pointer = target.get<std::string>().substr(1);
+    try {
+      return document_->at(Json::json_pointer(pointer));
+    } catch (const Json::exception&) {
+      wrong(path, "a place that is there, found '" + printable(pointer) + "'");
+    }
   }
 
   // A rule of its own for each target, so that schemas may contain themselves.
   std::string reference(const Json& target, const std::string& path, int level) {
-    if (!target.is_string() || !target.get<std::string>().starts_with('#'))
-      wrong(path, "a place in this document: '#/...'");
+    const Json& schema = referenced(target, path);
     const auto pointer = target.get<std::string>().substr(1);
     const auto [found, is_new] = references_.try_emplace(pointer, fmt::format("ref-{}", references_.size()));
     const std::string name = found->second;
     if (!is_new) return name;
-    const Json* schema = nullptr;
-    try {
-      schema = &document_->at(Json::json_pointer(pointer));
-    } catch (const Json::exception&) {
-      wrong(path, "a place that is there, found '" + printable(pointer) + "'");
-    }
-    std::string rule = expression(*schema, "#" + pointer, level + 1);
+    std::string rule = expression(schema, "#" + pointer, level + 1);
     rules_.emplace_back(name, std::move(rule));
     return name;
   }
 
   std::string of_type(const Json& schema, const std::string& path, int level) {
     if (!schema.contains("type")) {
-      if (schema.contains("properties") || schema.contains("additionalProperties"))
-        return object(schema, path, level);
-      if (schema.contains("items") || schema.contains("prefixItems")) return array(schema, path, level);
-      return "value";
+      const std::string type = implied_type(schema);
+      return type.empty() ? "value" : of_one_type(type, schema, path, level);
     }
     const Json& type = schema["type"];
     if (type.is_string()) return of_one_type(type.get<std::string>(), schema, path, level);
@@ -167,11 +308,28 @@ class SchemaWriter {
     return text + ")";
   }
 
+  // Keywords without a type would bind values of theirs only; here they choose it.
+  static std::string implied_type(const Json& schema) {
+    constexpr std::pair<std::string_view, std::string_view> kImplied[] = {
+        {"properties", "object"},       {"additionalProperties", "object"},
+        {"required", "object"},         {"items", "array"},
+        {"prefixItems", "array"},       {"minItems", "array"},
+        {"maxItems", "array"},          {"minLength", "string"},
+        {"maxLength", "string"},        {"pattern", "string"},
+        {"minimum", "number"},          {"maximum", "number"},
+        {"exclusiveMinimum", "number"}, {"exclusiveMaximum", "number"}};
+    for (const auto& [key, type] : kImplied) {
+      if (schema.contains(key)) return std::string(type);
+    }
+    return {};
+  }
+
   std::string of_one_type(const std::string& type, const Json& schema, const std::string& path, int level) {
     if (type == "object") return object(schema, path, level);
     if (type == "array") return array(schema, path, level);
     if (type == "string") return string(schema, path);
-    if (type == "number" || type == "integer" || type == "boolean" || type == "null") return type;
+    if (type == "number" || type == "integer") return number(type, schema, path);
+    if (type == "boolean" || type == "null") return type;
     wrong(path + "/type", "object, array, string, number, integer, boolean or null");
   }
 
@@ -184,13 +342,65 @@ class SchemaWriter {
     return value.get<std::int64_t>();
   }
 
+  static std::string number(const std::string& type, const Json& schema, const std::string& path) {
+    NumberBounds bounds;
+    const bool whole = type == "integer";
+    const auto tighten = [&](const char* key, bool upper, bool excluded) {
+      if (!schema.contains(key)) return;
+      const auto value = bound(schema[key], whole, upper, path + "/" + key);
+      auto& known = upper ? bounds.most : bounds.least;
+      bool& open = upper ? bounds.below_most : bounds.above_least;
+      const bool tighter = !known || (upper ? value.first < *known : value.first > *known);
+      if (tighter) {
+        known = value.first;
+        open = excluded && value.second;
+      } else if (value.first == *known) {
+        open = open || (excluded && value.second);
+      }
+    };
+    tighten("minimum", false, false);
+    tighten("exclusiveMinimum", false, true);
+    tighten("maximum", true, false);
+    tighten("exclusiveMaximum", true, true);
+    if (!bounds.least && !bounds.most) return type;
+    const std::string text = whole ? bounded_integer_gbnf(bounds) : bounded_number_gbnf(bounds);
+    if (text.empty()) wrong(path, "bounds that some number lies between");
+    return text;
+  }
+
+  // The bound as an integer, and whether it is one exactly: 2.5 from below is 3 for integers.
+  static std::pair<std::int64_t, bool> bound(const Json& value, bool whole, bool upper,
+                                             const std::string& path) {
+    constexpr double kMost = 1e15;
+    if (!value.is_number()) wrong(path, "a number");
+    const double exact = value.get<double>();
+    if (!(exact >= -kMost && exact <= kMost)) unsupported(path, "bounds beyond 10^15 are not supported");
+    const double rounded = upper ? std::floor(exact) : std::ceil(exact);
+    if (rounded != exact && !whole)
+      unsupported(path, "bounds of numbers other than integers are not supported");
+    return {static_cast<std::int64_t>(rounded), rounded == exact};
+  }
+
   static std::string string(const Json& schema, const std::string& path) {
+    if (schema.contains("pattern")) return pattern(schema, path);
     const auto least = count(schema, "minLength", path);
     const auto most = count(schema, "maxLength", path);
     if (!least && !most) return "string";
     if (most && *most < least.value_or(0)) wrong(path, "a maxLength that is not below minLength");
     const std::string end = most ? std::to_string(*most) : "";
     return fmt::format(R"("\"" char{{{},{}}} "\"")", least.value_or(0), end);
+  }
+
+  static std::string pattern(const Json& schema, const std::string& path) {
+    if (schema.contains("minLength") || schema.contains("maxLength")) {
+      unsupported(path, "pattern beside minLength or maxLength is not supported");
+    }
+    if (!schema["pattern"].is_string()) wrong(path + "/pattern", "a regular expression");
+    try {
+      return R"("\"" )" + pattern_to_gbnf(schema["pattern"].get<std::string>()) + R"( "\"")";
+    } catch (const Error& error) {
+      fail(error.kind(), "JSON schema: {}/{}", printable(path, 200), error.what());
+    }
   }
 
   std::string array(const Json& schema, const std::string& path, int level) {
@@ -279,6 +489,7 @@ class SchemaWriter {
   std::map<std::string, std::string> references_;
   std::vector<std::pair<std::string, std::string>> rules_;
   std::size_t objects_ = 0;
+  int schemas_ = 0;
 };
 
 }  // namespace

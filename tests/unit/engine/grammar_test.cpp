@@ -255,8 +255,8 @@ TEST(JsonSchema, EnumerationsUnionsAndReferences) {
 
 TEST(JsonSchema, WhatIsNotSupportedIsSaid) {
   const auto error = [](std::string_view schema) { return error_of([&] { json_schema_to_gbnf(schema); }); };
-  EXPECT_NE(error(R"({"properties": {"x": {"type": "string", "pattern": "a+"}}})")
-                .find("#/properties/x: keyword 'pattern'"),
+  EXPECT_NE(error(R"({"properties": {"x": {"type": "object", "patternProperties": {}}}})")
+                .find("#/properties/x: keyword 'patternProperties'"),
             std::string::npos);
   EXPECT_NE(error("{").find("expected JSON"), std::string::npos);
   EXPECT_NE(error("7").find("#: expected a schema"), std::string::npos);
@@ -264,7 +264,7 @@ TEST(JsonSchema, WhatIsNotSupportedIsSaid) {
   EXPECT_NE(error(R"({"$ref": "other.json"})").find("this document"), std::string::npos);
   EXPECT_NE(error(R"({"$ref": "#/$defs/none"})").find("none"), std::string::npos);
   EXPECT_NE(error(R"({"type": "string", "minLength": -1})").find("minLength"), std::string::npos);
-  EXPECT_NE(error(R"({"allOf": [{}, {}]})").find("allOf"), std::string::npos);
+  EXPECT_NE(error(R"({"allOf": []})").find("allOf"), std::string::npos);
   std::string deep = "{}";
   for (int i = 0; i < 1000; ++i) deep = R"({"items": )" + deep + "}";
   EXPECT_NE(error(deep).find("levels"), std::string::npos);
