@@ -105,10 +105,18 @@ TEST_F(ServeDefaultModel, OpenAisPythonClientIsContent) {
 
 TEST(ServeUsage, ValuesOutOfRangeEndWithTwo) {
   const std::vector<std::vector<std::string>> cases = {
-      {"--port", "-1"},          {"--port", "65536"},        {"--port", "x"},
-      {"--queue", "-1"},         {"--max-connections", "0"}, {"--drain-seconds", "nan"},
-      {"--drain-seconds", "-1"}, {"--api-key", "short"},     {"--temp", "nan"},
-      {"-np", "0"},              {"--cache-size", "-1"},     {"--speculative", "x"},
+      {"--port", "-1"},
+      {"--port", "65536"},
+      {"--port", "x"},
+      {"--queue", "-1"},
+      {"--max-connections", "0"},
+      {"--drain-seconds", "nan"},
+      {"--drain-seconds", "-1"},
+      {"--api-key", "short"},
+      {"--temp", "nan"},
+      {"-np", "0"},
+      {"--cache-size", "-1"},
+      {"--speculative", "x"},
   };
   for (std::vector<std::string> arguments : cases) {
     const std::string shown = arguments[0] + " " + arguments[1];
