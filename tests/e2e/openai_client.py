@@ -2,6 +2,7 @@
 
 Prints one line a check; exit status 1 when one fails, 77 when the package `openai` is not installed.
 """
+import json
 import sys
 
 try:
@@ -30,6 +31,57 @@ def expect_error(name, kind, call, **fields):
         check(name, False, repr(error))
     else:
         check(name, False, "no error")
+
+
+def check_forms(client, ask):
+    """Answers that a schema binds, from a dictionary and from a class."""
+    from pydantic import BaseModel
+
+    class City(BaseModel):
+        name: str
+        rivers: list[str] = []
+        inhabitants: int | None
+
+    schema = {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"], "additionalProperties": False}
+    bound = client.chat.completions.create(
+        **ask, response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}})
+    check("json schema", list(json.loads(bound.choices[0].message.content)) == ["yes"], bound)
+    # At its own pace a small model may list rivers for ever: enough tokens, or an honest "length".
+    try:
+        parsed = client.chat.completions.parse(**{**ask, "max_completion_tokens": 400}, response_format=City)
+        check("parse into a class", isinstance(parsed.choices[0].message.parsed, City), parsed)
+    except openai.LengthFinishReasonError:
+        check("parse into a class, cut short and said so", True)
+    parts = client.chat.completions.create(**{**ask, "max_completion_tokens": 60}, response_format={"type": "json_object"}, stream=True)
+    check("json object stream", "".join(p.choices[0].delta.content or "" for p in parts).startswith("{"))
+
+
+def check_tools(client, model):
+    tool = {"type": "function", "function": {
+        "name": "get_weather", "description": "The weather of a city.", "strict": True,
+        "parameters": {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"],
+                       "additionalProperties": False}}}
+    messages = [{"role": "user", "content": "How is the weather in Paris?"}]
+    ask = dict(model=model, messages=messages, tools=[tool], temperature=0, max_completion_tokens=80,
+               tool_choice={"type": "function", "function": {"name": "get_weather"}})
+    answer = client.chat.completions.create(**ask)
+    call = answer.choices[0].message.tool_calls[0]
+    check("tool call", answer.choices[0].finish_reason == "tool_calls" and call.function.name == "get_weather", answer)
+    check("tool arguments", list(json.loads(call.function.arguments)) == ["city"], call)
+    name, arguments, reason = "", "", None
+    for part in client.chat.completions.create(**ask, stream=True):
+        for delta in part.choices[0].delta.tool_calls or []:
+            name += delta.function.name or ""
+            arguments += delta.function.arguments or ""
+        reason = part.choices[0].finish_reason or reason
+    check("streamed tool call", (name, arguments, reason) == ("get_weather", call.function.arguments, "tool_calls"),
+          (name, arguments, reason))
+    messages += [answer.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "18 degrees and sunny"}]
+    after = client.chat.completions.create(**{**ask, "messages": messages, "tool_choice": "none"})
+    check("after a tool's answer", bool(after.choices[0].message.content), after)
+    expect_error("a bad tool", openai.BadRequestError,
+                 lambda: client.chat.completions.create(**{**ask, "tools": [{"type": "function", "function": {"name": "a b"}}]}),
+                 param="tools[0].function.name")
 
 
 def main():
@@ -64,6 +116,9 @@ def main():
     parts = client.completions.create(model=model, prompt="One, two, three, four,", temperature=0, max_tokens=40, stop=["seven"],
                                       stream=True)
     check("completion stream", "".join(p.choices[0].text for p in parts) == story.choices[0].text)
+
+    check_forms(client, ask)
+    check_tools(client, model)
 
     expect_error("bad field", openai.BadRequestError,
                  lambda: client.chat.completions.create(model=model, messages=QUESTION, temperature=7),

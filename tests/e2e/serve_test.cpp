@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "support/run_command.h"
@@ -90,15 +91,35 @@ TEST_F(ServeDefaultModel, ThePlainFormRemembersAndStreamsText) {
   EXPECT_NE(say("bob"), known);
 }
 
+// Runs a script that drives the server and ends with 77 when its client is not installed.
+testing::CommandResult judge(const testing::ServeProcess& server, std::vector<std::string> command) {
+  testing::CommandOptions options;
+  options.timeout_seconds = 240;
+  const auto installed = testing::source_dir() / "build" / "test-clients" / "python";
+  if (command.front() == "python3" && std::filesystem::exists(installed)) {
+    options.environment.emplace_back("PYTHONPATH", installed.string());
+  }
+  command.insert(command.end(), {server.url(), "e2e-test-key"});
+  return testing::run_command(command, options);
+}
+
 TEST_F(ServeDefaultModel, OpenAisPythonClientIsContent) {
   testing::ServeProcess server({"-c", "2048", "--api-key", "e2e-test-key"});
   const char* named = std::getenv("TESSERA_TEST_PYTHON");
   const auto script = testing::source_dir() / "tests" / "e2e" / "openai_client.py";
-  const auto result = testing::run_command(
-      {named != nullptr ? named : "python3", script.string(), server.url(), "e2e-test-key"},
-      {.input = "", .environment = {}, .timeout_seconds = 240});
+  const auto result = judge(server, {named != nullptr ? named : "python3", script.string()});
   if (result.exit_code == 77 || result.exit_code == 127) {
-    GTEST_SKIP() << "needs the Python package openai (TESSERA_TEST_PYTHON names another python3)";
+    GTEST_SKIP() << "needs the Python package openai: tools/setup/test_clients (or TESSERA_TEST_PYTHON)";
+  }
+  EXPECT_EQ(result.exit_code, 0) << result.output << result.errors;
+}
+
+TEST_F(ServeDefaultModel, OpenAisNodeClientIsContent) {
+  testing::ServeProcess server({"-c", "2048", "--api-key", "e2e-test-key"});
+  const auto script = testing::source_dir() / "tests" / "e2e" / "openai_node" / "client.mjs";
+  const auto result = judge(server, {"node", script.string()});
+  if (result.exit_code == 77 || result.exit_code == 127) {
+    GTEST_SKIP() << "needs Node.js and the npm package openai: tools/setup/test_clients";
   }
   EXPECT_EQ(result.exit_code, 0) << result.output << result.errors;
 }
