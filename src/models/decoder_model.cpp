@@ -110,6 +110,7 @@ void DecoderModel::add_layer(WeightLoader& weights, nn::SelfAttention self_attn,
 
 void DecoderModel::finish(const WeightLoader& weights) {
   weights.expect_all_used();
+  parameters_ = weights.parameters();
   parameter_count_ = weights.parameter_count();
   parameter_bytes_ = weights.parameter_bytes();
 }
@@ -124,6 +125,8 @@ Tensor DecoderModel::forward(const RaggedBatch& batch, nn::AttentionMechanism& a
   }
   return norm_(x);  // [T, C]
 }
+
+OutputHead DecoderModel::output_head() const { return {lm_head_.weight()}; }
 
 Tensor DecoderModel::logits(const Tensor& hidden) const { return lm_head_(hidden); }  // [R, C] → [R, V]
 

@@ -72,6 +72,8 @@ class DecoderModel : public Model {
   const ModelConfig& config() const override { return config_; }
   Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override;
   Tensor logits(const Tensor& hidden) const override;
+  OutputHead output_head() const override;
+  std::span<const Parameter> parameters() const override { return parameters_; }
   std::int64_t parameter_count() const override { return parameter_count_; }
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
@@ -82,6 +84,7 @@ class DecoderModel : public Model {
   std::vector<Layer> layers_;
   nn::RmsNorm norm_;
   nn::Linear lm_head_;
+  std::vector<Parameter> parameters_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };

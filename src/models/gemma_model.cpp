@@ -32,6 +32,7 @@ GemmaModel::GemmaModel(const ConfigReader& config, WeightLoader& weights, const 
     config_.layers.push_back({d.num_key_value_heads, d.head_dim, window});
   }
   weights.expect_all_used();
+  parameters_ = weights.parameters();
   parameter_count_ = weights.parameter_count();
   parameter_bytes_ = weights.parameter_bytes();
 }
@@ -78,6 +79,8 @@ Tensor GemmaModel::forward(const RaggedBatch& batch, nn::AttentionMechanism& att
   }
   return norm_(x);  // [T, C]
 }
+
+OutputHead GemmaModel::output_head() const { return {lm_head_.weight(), final_logit_softcapping_}; }
 
 Tensor GemmaModel::logits(const Tensor& hidden) const {
   Tensor logits = lm_head_(hidden);  // [R, V]

@@ -33,6 +33,8 @@ class GemmaModel final : public Model {
   const ModelConfig& config() const override { return config_; }
   Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override;
   Tensor logits(const Tensor& hidden) const override;
+  OutputHead output_head() const override;
+  std::span<const Parameter> parameters() const override { return parameters_; }
   std::int64_t parameter_count() const override { return parameter_count_; }
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
@@ -55,6 +57,7 @@ class GemmaModel final : public Model {
   nn::Linear lm_head_;
   float embedding_scale_ = 1.0F;
   float final_logit_softcapping_ = 0.0F;
+  std::vector<Parameter> parameters_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };

@@ -22,6 +22,8 @@ class Gpt2 final : public Model {
   const ModelConfig& config() const override { return config_; }
   Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override;
   Tensor logits(const Tensor& hidden) const override { return lm_head_(hidden); }  // [R, C] → [R, V]
+  OutputHead output_head() const override { return {lm_head_.weight()}; }
+  std::span<const Parameter> parameters() const override { return parameters_; }
   std::int64_t parameter_count() const override { return parameter_count_; }
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
@@ -42,15 +44,16 @@ class Gpt2 final : public Model {
   std::vector<Layer> layers_;
   nn::LayerNorm ln_f_;
   nn::Linear lm_head_;
+  std::vector<Parameter> parameters_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };
 
-// Some checkpoints name their tensors "transformer.h.0...", the first ones "h.0...".
+// Most checkpoints name their tensors "transformer.h.0...", the first ones "h.0...".
 std::string prefix_of(const WeightSource& source) {
-  return source.naming() == NamingScheme::gguf || source.find("transformer.wte.weight") != nullptr
-             ? "transformer."
-             : "";
+  return source.naming() == NamingScheme::hugging_face && source.find("wte.weight") != nullptr
+             ? ""
+             : "transformer.";
 }
 
 Naming naming_of(const std::string& prefix) {
@@ -69,10 +72,17 @@ Naming naming_of(const std::string& prefix) {
 
 // A Conv1D of the checkpoint as a Linear: weight [in, out] becomes [out, in].
 nn::Linear load_conv1d(WeightLoader& weights, std::int64_t layer, std::string_view module, std::int64_t out,
-                       std::int64_t in) {
-  if (weights.is_gguf()) return weights.linear(layer, module, out, in, Bias::required);
-  const Tensor weight = transposed(weights.matrix(weights.layer_name(layer, module, "weight"), in, out));
-  return nn::Linear(weights.prepare(weight), weights.vector(weights.layer_name(layer, module, "bias"), out));
+                       std::int64_t in, Bias bias) {
+  if (weights.is_gguf()) return weights.linear(layer, module, out, in, bias);
+  const Tensor weight = weights.transposed_matrix(weights.layer_name(layer, module, "weight"), in, out);
+  const Tensor shift =
+      bias == Bias::none ? Tensor{} : weights.vector(weights.layer_name(layer, module, "bias"), out);
+  return nn::Linear(weights.prepare(weight), shift);
+}
+
+// nanoGPT's `bias: false`; Hugging Face takes a missing bias for zero, which is the same model.
+Bias bias_of(const ConfigReader& config) {
+  return config.boolean_or("bias", true) ? Bias::required : Bias::none;
 }
 
 void Gpt2::read_dimensions(const ConfigReader& config, const WeightLoader& weights,
@@ -89,7 +99,9 @@ void Gpt2::read_dimensions(const ConfigReader& config, const WeightLoader& weigh
   config_.max_position_embeddings =
       config.dimension(key("max_position_embeddings", "n_positions"), kLargestPosition);
   config_.position_limit = config_.max_position_embeddings;
-  config_.vocab_size = weights.dimension_of(weights.name(prefix + "wte", "weight"), 0);
+  const std::string embeddings = weights.name(prefix + "wte", "weight");
+  config_.vocab_size = config.is_gguf() || weights.contains(embeddings) ? weights.dimension_of(embeddings, 0)
+                                                                        : config.dimension("vocab_size");
   if (config_.hidden_size % config_.num_attention_heads != 0) {
     config.wrong(key("num_attention_heads", "n_head"), "a divisor of n_embd", "another number");
   }
@@ -107,7 +119,7 @@ Gpt2::Gpt2(const WeightSource& source, const ModelOptions& options) {
   wte_ = nn::Embedding(weights.matrix(weights.name(prefix + "wte", "weight"), config_.vocab_size, hidden));
   wpe_ = nn::Embedding(
       weights.matrix(weights.name(prefix + "wpe", "weight"), config_.max_position_embeddings, hidden));
-  ln_f_ = weights.layer_norm(-1, prefix + "ln_f", hidden, epsilon);
+  ln_f_ = weights.layer_norm(-1, prefix + "ln_f", hidden, epsilon, bias_of(config));
   lm_head_ =
       weights.output_head(wte_, config.boolean_or("tie_word_embeddings", true), config_.vocab_size, hidden);
   for (std::int64_t index = 0; index < config_.num_hidden_layers; ++index) {
@@ -115,6 +127,7 @@ Gpt2::Gpt2(const WeightSource& source, const ModelOptions& options) {
     config_.layers.push_back({config_.num_attention_heads, layers_.back().attn.head_dim, 0});
   }
   weights.expect_all_used();
+  parameters_ = weights.parameters();
   parameter_count_ = weights.parameter_count();
   parameter_bytes_ = weights.parameter_bytes();
 }
@@ -122,20 +135,21 @@ Gpt2::Gpt2(const WeightSource& source, const ModelOptions& options) {
 Gpt2::Layer Gpt2::load_layer(const ConfigReader& config, WeightLoader& weights, std::int64_t index,
                              double epsilon) const {
   const std::int64_t hidden = config_.hidden_size;
+  const Bias bias = bias_of(config);
   Layer layer;
-  layer.ln_1 = weights.layer_norm(index, "ln_1", hidden, epsilon);
-  nn::split_fused_projection(load_conv1d(weights, index, "attn.c_attn", 3 * hidden, hidden), hidden, hidden,
-                             layer.attn);
-  layer.attn.o_proj = load_conv1d(weights, index, "attn.c_proj", hidden, hidden);
+  layer.ln_1 = weights.layer_norm(index, "ln_1", hidden, epsilon, bias);
+  nn::split_fused_projection(load_conv1d(weights, index, "attn.c_attn", 3 * hidden, hidden, bias), hidden,
+                             hidden, layer.attn);
+  layer.attn.o_proj = load_conv1d(weights, index, "attn.c_proj", hidden, hidden, bias);
   layer.attn.head_dim = hidden / config_.num_attention_heads;
   float scale = config.boolean_or("scale_attn_weights", true)
                     ? 1.0F / std::sqrt(static_cast<float>(layer.attn.head_dim))
                     : 1.0F;
   if (config.boolean_or("scale_attn_by_inverse_layer_idx", false)) scale /= static_cast<float>(index + 1);
   layer.attn.parameters.scale = scale;
-  layer.ln_2 = weights.layer_norm(index, "ln_2", hidden, epsilon);
-  nn::Linear up = load_conv1d(weights, index, "mlp.c_fc", config_.intermediate_size, hidden);
-  nn::Linear down = load_conv1d(weights, index, "mlp.c_proj", hidden, config_.intermediate_size);
+  layer.ln_2 = weights.layer_norm(index, "ln_2", hidden, epsilon, bias);
+  nn::Linear up = load_conv1d(weights, index, "mlp.c_fc", config_.intermediate_size, hidden, bias);
+  nn::Linear down = load_conv1d(weights, index, "mlp.c_proj", hidden, config_.intermediate_size, bias);
   layer.mlp = nn::Mlp(std::move(up), std::move(down), config.activation("activation_function", "gelu_new"));
   return layer;
 }

@@ -9,6 +9,7 @@
 
 #include "models/weight_form.h"
 #include "nn/attention/attention_mechanism.h"
+#include "ops/weight_matrix.h"
 #include "tensor/ragged_batch.h"
 #include "tensor/tensor.h"
 #include "tensor/weight_source.h"
@@ -35,6 +36,19 @@ struct ModelConfig {
   std::vector<KeyValueShape> layers;  // [num_hidden_layers]
 };
 
+// One tensor that training changes.
+struct Parameter {
+  std::string name;                // in the file it was loaded from, and in checkpoints
+  Tensor tensor;                   // f32; the model's own memory, so that writing to it changes the model
+  bool stored_transposed = false;  // files keep the matrix input-major (GPT-2's Conv1D)
+};
+
+// The last linear layer, for a loss that never stores all logits: logits = cap(weight hidden).
+struct OutputHead {
+  ops::WeightMatrix weight;    // [V, C]
+  float logit_softcap = 0.0F;  // 0: none; c: c tanh(logits / c)
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -44,6 +58,13 @@ class Model {
   virtual Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const = 0;
   // hidden [R, C] (any rows of forward's result) → logits [R, V] f32.
   virtual Tensor logits(const Tensor& hidden) const = 0;
+
+  // What logits() does, in parts. Error unsupported for a model that cannot say (none of the registered
+  // ones).
+  virtual OutputHead output_head() const;
+  // Every parameter once, in the order of loading; empty unless the model was made with
+  // WeightForm::trainable.
+  virtual std::span<const Parameter> parameters() const { return {}; }
 
   // Parameters, and bytes they take as stored; tied embeddings count once.
   virtual std::int64_t parameter_count() const = 0;

@@ -31,6 +31,8 @@ class PlainTransformer final : public Model {
   const ModelConfig& config() const override { return config_; }
   Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override;
   Tensor logits(const Tensor& hidden) const override { return lm_head_(hidden); }  // [R, C] → [R, V]
+  OutputHead output_head() const override { return {lm_head_.weight()}; }
+  std::span<const Parameter> parameters() const override { return parameters_; }
   std::int64_t parameter_count() const override { return parameter_count_; }
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
@@ -49,6 +51,7 @@ class PlainTransformer final : public Model {
   nn::Embedding embed_tokens_;
   std::vector<Layer> layers_;
   nn::Linear lm_head_;
+  std::vector<Parameter> parameters_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };
@@ -84,6 +87,7 @@ PlainTransformer::PlainTransformer(const WeightSource& source, const ModelOption
     config_.layers.push_back({config_.num_attention_heads, layers_.back().self_attn.head_dim, 0});
   }
   weights.expect_all_used();
+  parameters_ = weights.parameters();
   parameter_count_ = weights.parameter_count();
   parameter_bytes_ = weights.parameter_bytes();
 }

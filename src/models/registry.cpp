@@ -33,6 +33,10 @@ std::vector<Architecture> architectures() {
 
 }  // namespace
 
+OutputHead Model::output_head() const {
+  fail(ErrorKind::unsupported, "{}: this model does not tell its output head apart", config().architecture);
+}
+
 std::unique_ptr<Model> create_model(const WeightSource& source, const ModelOptions& options) {
   const bool gguf = source.naming() == NamingScheme::gguf;
   std::string known;

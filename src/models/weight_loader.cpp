@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/float16.h"
+#include "ops/quantize.h"
 
 namespace tessera::models {
 namespace {
@@ -120,7 +121,29 @@ Tensor WeightLoader::take(const std::string& name, const Shape& shape) {
   return tensor;
 }
 
+Tensor WeightLoader::own(const std::string& name, Tensor tensor, bool stored_transposed) {
+  if (form_ != WeightForm::trainable) return tensor;
+  const auto known = std::find_if(parameters_.begin(), parameters_.end(),
+                                  [&](const Parameter& parameter) { return parameter.name == name; });
+  if (known != parameters_.end()) return known->tensor;
+  Tensor copy = ops::quantize(tensor, DType::f32, name);
+  if (copy.storage() == tensor.storage() && !(stored_transposed && tensor.storage()->writable())) {
+    copy = Tensor::empty(tensor.shape());
+    if (tensor.bytes() > 0) std::memcpy(copy.mutable_raw(), tensor.raw(), tensor.bytes());
+  }
+  parameters_.push_back({name, copy, stored_transposed});
+  return copy;
+}
+
 Tensor WeightLoader::matrix(const std::string& name, std::int64_t rows, std::int64_t columns) {
+  return own(name, stored_matrix(name, rows, columns), false);
+}
+
+Tensor WeightLoader::transposed_matrix(const std::string& name, std::int64_t rows, std::int64_t columns) {
+  return own(name, transposed(stored_matrix(name, rows, columns)), true);
+}
+
+Tensor WeightLoader::stored_matrix(const std::string& name, std::int64_t rows, std::int64_t columns) {
   Tensor tensor = take(name, {rows, columns});
   if (!is_weight_dtype(tensor.dtype())) {
     fail(ErrorKind::unsupported, "{}: tensor '{}': expected a floating-point or quantised dtype, found {}",
@@ -130,7 +153,7 @@ Tensor WeightLoader::matrix(const std::string& name, std::int64_t rows, std::int
 }
 
 ops::WeightMatrix WeightLoader::prepare(const Tensor& stored) {
-  if (form_ == WeightForm::stored || !ops::WeightMatrix::can_pack(stored)) return stored;
+  if (form_ != WeightForm::packed || !ops::WeightMatrix::can_pack(stored)) return stored;
   ops::WeightMatrix packed = ops::WeightMatrix::packed(stored, packed_memory_);
   source_.done_with(stored);
   return packed;
@@ -142,7 +165,7 @@ Tensor WeightLoader::vector(const std::string& name, std::int64_t size) {
     fail(ErrorKind::unsupported, "{}: tensor '{}': expected F32, F16 or BF16 for a vector, found {}",
          source_.origin(), name, tessera::name(tensor.dtype()));
   }
-  return widen(tensor);
+  return own(name, widen(tensor), false);
 }
 
 Tensor WeightLoader::bias_of(std::int64_t layer, std::string_view module, std::int64_t size, Bias bias) {
@@ -164,9 +187,9 @@ nn::RmsNorm WeightLoader::rms_norm(std::int64_t layer, std::string_view module, 
 }
 
 nn::LayerNorm WeightLoader::layer_norm(std::int64_t layer, std::string_view module, std::int64_t size,
-                                       double epsilon) {
+                                       double epsilon, Bias bias) {
   Tensor weight = vector(module_name(layer, module, "weight"), size);
-  return {std::move(weight), vector(module_name(layer, module, "bias"), size), static_cast<float>(epsilon)};
+  return {std::move(weight), bias_of(layer, module, size, bias), static_cast<float>(epsilon)};
 }
 
 nn::Linear WeightLoader::output_head(nn::Embedding& embedding, bool tied, std::int64_t vocab_size,

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "models/model.h"
 #include "models/weight_form.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
@@ -60,6 +61,8 @@ class WeightLoader {
 
   // [rows, columns] as stored, mapped; any floating or quantised dtype. Error unsupported for another dtype.
   Tensor matrix(const std::string& name, std::int64_t rows, std::int64_t columns);
+  // The [columns, rows] transpose of a matrix that the file keeps as [rows, columns].
+  Tensor transposed_matrix(const std::string& name, std::int64_t rows, std::int64_t columns);
   // `stored` in the form the loader was made for: itself, or packed where the kernels have a form for it;
   // then the source may forget the pages it came from.
   ops::WeightMatrix prepare(const Tensor& stored);
@@ -71,7 +74,8 @@ class WeightLoader {
                     Bias bias);
   nn::RmsNorm rms_norm(std::int64_t layer, std::string_view module, std::int64_t size, double epsilon,
                        bool add_one = false);
-  nn::LayerNorm layer_norm(std::int64_t layer, std::string_view module, std::int64_t size, double epsilon);
+  nn::LayerNorm layer_norm(std::int64_t layer, std::string_view module, std::int64_t size, double epsilon,
+                           Bias bias = Bias::required);
 
   // lm_head.weight [V, C]: the embedding's when `tied`, or when GGUF has no output.weight of its own; then
   // the embedding's matrix is prepared, and both share it.
@@ -84,6 +88,8 @@ class WeightLoader {
   // says.
   void expect_all_used() const;
 
+  // What was handed out to be trained; empty unless the form is trainable.
+  const std::vector<Parameter>& parameters() const { return parameters_; }
   std::int64_t parameter_count() const { return parameter_count_; }
   std::size_t parameter_bytes() const { return parameter_bytes_; }
 
@@ -91,6 +97,9 @@ class WeightLoader {
   std::string module_name(std::int64_t layer, std::string_view module, std::string_view part) const;
   std::string_view gguf_module(std::string_view module) const;
   Tensor take(const std::string& name, const Shape& shape);
+  Tensor stored_matrix(const std::string& name, std::int64_t rows, std::int64_t columns);
+  // `tensor` itself, or the float32 copy that training changes.
+  Tensor own(const std::string& name, Tensor tensor, bool stored_transposed);
   Tensor bias_of(std::int64_t layer, std::string_view module, std::int64_t size, Bias bias);
 
   const WeightSource& source_;
@@ -98,6 +107,7 @@ class WeightLoader {
   WeightForm form_;
   ops::PackedMemory packed_memory_;
   std::set<std::string, std::less<>> used_;
+  std::vector<Parameter> parameters_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };

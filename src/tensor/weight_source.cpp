@@ -12,6 +12,7 @@ const std::vector<UnsupportedTensor>& WeightSource::unsupported_tensors() const 
 Tensor load_expecting(const WeightSource& source, std::string_view name, const Shape& shape) {
   const TensorInfo* info = source.find(name);
   if (info == nullptr) {
+    if (std::optional<Tensor> made = source.create(name, shape)) return *std::move(made);
     fail(ErrorKind::bad_input, "{}: tensor '{}': expected shape {}, found no such tensor", source.origin(),
          printable(name), shape.to_string());
   }

@@ -1,6 +1,7 @@
 // Where a model's tensors and configuration come from: a safetensors folder, a GGUF file, a checkpoint, or
 // fresh random values. models/ asks a WeightSource and never learns which.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,11 @@ class WeightSource {
   virtual const TensorInfo* find(std::string_view name) const = 0;
   // The tensor, mapped without copying. Error bad_input when it is missing.
   virtual Tensor load(std::string_view name) const = 0;
+  // For a source that invents its weights (training from scratch): the tensor of this name and shape. nullopt:
+  // there is nothing but what find() finds.
+  virtual std::optional<Tensor> create(std::string_view /*name*/, const Shape& /*shape*/) const {
+    return std::nullopt;
+  }
   // `tensor`, which load() gave, will not be read again soon: whatever memory it holds may be given back, as
   // long as reading it again still works.
   virtual void done_with(const Tensor& /*tensor*/) const {}

@@ -1,0 +1,12 @@
+#include "nn/attention/flash_attention.h"
+
+#include "ops/flash_attention.h"
+
+namespace tessera::nn {
+
+Tensor FlashAttention::attend(int /*layer*/, const Tensor& q, const Tensor& k, const Tensor& v,
+                              const RaggedBatch& batch, const ops::AttentionParameters& parameters) {
+  return ops::flash_attention(q, k, v, batch, parameters);
+}
+
+}  // namespace tessera::nn
