@@ -49,8 +49,8 @@ class WeightSource {
   virtual const TensorInfo* find(std::string_view name) const = 0;
   // The tensor, mapped without copying. Error bad_input when it is missing.
   virtual Tensor load(std::string_view name) const = 0;
-  // For a source that invents its weights (training from scratch): the tensor of this name and shape. nullopt:
-  // there is nothing but what find() finds.
+  // For a source that invents its weights (training from scratch): the tensor of this name and shape.
+  // nullopt: there is nothing but what find() finds.
   virtual std::optional<Tensor> create(std::string_view /*name*/, const Shape& /*shape*/) const {
     return std::nullopt;
   }
