@@ -21,6 +21,7 @@ std::span<const Command> commands() {
       Command{"quantize", "store a model in fewer bits, as a GGUF file", define_quantize},
       Command{"perplexity", "measure how well a model predicts a text", define_perplexity},
       Command{"bench", "measure the speed of prefill and decode", define_bench},
+      Command{"plot", "draw the curves of training runs", define_plot},
       Command{"data", "turn texts and conversations into token files for training", define_data},
       Command{"inspect", "tell what a model file holds", define_inspect},
       Command{"help", "explain the commands, or one of them", define_help},

@@ -21,5 +21,6 @@ void define_generate(CLI::App& app);
 void define_perplexity(CLI::App& app);
 void define_bench(CLI::App& app);
 void define_serve(CLI::App& app);
+void define_plot(CLI::App& app);
 
 }  // namespace tessera::cli
