@@ -23,6 +23,7 @@ std::span<const Command> commands() {
       Command{"bench", "measure the speed of prefill and decode", define_bench},
       Command{"plot", "draw the curves of training runs", define_plot},
       Command{"data", "turn texts and conversations into token files for training", define_data},
+      Command{"tokenizer", "make a tokenizer out of texts", define_tokenizer},
       Command{"inspect", "tell what a model file holds", define_inspect},
       Command{"help", "explain the commands, or one of them", define_help},
   };

@@ -16,6 +16,7 @@ void define_pull(CLI::App& app);
 void define_sessions(CLI::App& app);
 void define_template(CLI::App& app);
 void define_tokenize(CLI::App& app);
+void define_tokenizer(CLI::App& app);
 void define_quantize(CLI::App& app);
 void define_generate(CLI::App& app);
 void define_perplexity(CLI::App& app);

@@ -147,7 +147,8 @@ void define_data(CLI::App& app) {
   add_option(app, "--validation", options.validation_fraction, "the part kept for validation; 0: none");
   app.add_option("--validation-data", options.validation_inputs,
                  "files or folders for validation; then nothing is kept back of the others")
-      ->envname("TESSERA_VALIDATION_DATA");
+      ->envname("TESSERA_VALIDATION_DATA")
+      ->allow_extra_args(false);
   add_option(app, "--split", flags->split,
              "what is kept for validation: auto, document (whole ones), tail (of each text)");
   add_option(app, "--seed", options.seed, "chooses the documents for validation");

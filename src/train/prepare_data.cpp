@@ -1,7 +1,5 @@
 #include "train/prepare_data.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -14,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "text/tokenizer_fingerprint.h"
 #include "train/chat_data.h"
+#include "train/corpus_texts.h"
 #include "train/index_permutation.h"
 #include "train/token_file_writer.h"
 
@@ -76,27 +75,13 @@ class DocumentEncoder {
       return encode_conversation(messages, *chat_template_, *tokenizer_, where);
     }
     if (document.format == CorpusFormat::text) return {encode_text(document.bytes, job)};
-    simdjson::dom::parser parser;
-    return {encode_text(json_text(parser, document), job)};
+    return {encode_text(json_line_text(document, options_->text_key), job)};
   }
 
  private:
   static TokenId require(std::optional<TokenId> id, const char* name) {
     if (id) return *id;
     fail(ErrorKind::bad_usage, "--{}: expected a tokenizer with such a token, found none", name);
-  }
-
-  std::string_view json_text(simdjson::dom::parser& parser, const RawDocument& document) const {
-    simdjson::dom::element root;
-    std::string_view text;
-    if (parser.parse(document.bytes.data(), document.bytes.size(), true).get(root) != simdjson::SUCCESS) {
-      fail(ErrorKind::bad_input, "{}: expected a JSON object", document.where());
-    }
-    if (root[options_->text_key].get(text) != simdjson::SUCCESS) {
-      fail(ErrorKind::bad_input, "{}: expected a JSON object with a string '{}'", document.where(),
-           printable(options_->text_key));
-    }
-    return text;
   }
 
   ChatExample encode_text(std::string_view text, const Job& job) const {
