@@ -74,6 +74,43 @@ TEST(Engine, ACancelledRequestEndsAndGivesItsBlocksBack) {
   EXPECT_EQ(engine.statistics().free_blocks + engine.statistics().cached_blocks, engine.statistics().blocks);
 }
 
+// Waiting for a slot, in its prompt, decoding, several answers: cancelled from the engine's thread in the
+// middle of a pass, it is over, and its blocks are free, when the second pass after that has ended.
+TEST(Engine, WhoIsCancelledHasGivenItsBlocksBackAfterTwoPasses) {
+  for (const std::int64_t n : {1, 3}) {
+    for (int cancel_after = 1; cancel_after < 12; ++cancel_after) {
+      Engine engine(toy(), small());
+      RequestId victim = 0;
+      int passes = 0;
+      int ended = 0;
+      std::atomic<int> open{static_cast<int>(n)};
+      std::promise<void> done;
+      // One token a pass: its events count passes.
+      const EventSink companion = [&](const EngineEvent& event) {
+        if (event.result != nullptr) return done.set_value();
+        if (++passes == cancel_after) engine.cancel(victim);
+        if (passes < cancel_after + 2) return;
+        EXPECT_EQ(open, 0) << n << " " << cancel_after;
+        EXPECT_LE(ended, cancel_after + 2);
+      };
+      EngineRequest goes_on = letters("companion", 1, 40);
+      EngineRequest asked = letters(std::string(90, 'v'), 2, -1);  // its prompt takes several passes
+      asked.n = n;
+      victim = engine.submit(asked, [&](const EngineEvent& event) {
+        if (event.result == nullptr) return;
+        EXPECT_NE(event.result->finish_reason, FinishReason::length);
+        --open;
+        ended = passes;
+      });
+      engine.submit(goes_on, companion);
+      done.get_future().wait();
+      engine.drain();
+      const EngineStatistics now = engine.statistics();
+      EXPECT_EQ(now.free_blocks + now.cached_blocks, now.blocks);
+    }
+  }
+}
+
 TEST(Engine, AFullQueueIsBusyAndSaysSo) {
   Engine engine(toy(), small(2));  // and eight slots
   EngineRequest request = letters("x", 1, 3);
