@@ -203,12 +203,13 @@ class ModelOnItsWay {
 
 void serve_model(const ServeFlags& flags) {
   const serve::HttpServerOptions options = server_options(flags);
-  const serve::EngineBackendOptions running = backend_options(flags);
+  serve::EngineBackendOptions running = backend_options(flags);
   engine::check(default_sampling(flags, {}), std::numeric_limits<TokenId>::max());
   const serve::ServiceOptions access{.keys = read_keys(flags),
                                      .allowed_hosts = flags.allowed_hosts,
                                      .cors_origins = flags.cors_origins,
                                      .sessions = {.path = sessions_path(flags)}};
+  running.priorities = access.keys.priorities();
   serve::Service service(access);
   serve::HttpServer server(options, service);
   ModelOnItsWay model(flags, service, server);
@@ -227,7 +228,8 @@ void define_serve(CLI::App& app) {
   add_option(app, "--port", flags->port, "port to listen on; 0: any free one, which is printed");
   add_option(app, "--alias", flags->alias, "another name for the model in the API");
   add_option(app, "--api-key", flags->api_key, "a key that requests must bring; better by its variable");
-  add_option(app, "--api-key-file", flags->api_key_file, "file with one key, or its sha256:HASH, a line");
+  add_option(app, "--api-key-file", flags->api_key_file,
+             "file with one key, or its sha256:HASH, a line, and if wanted name=NAME priority=N behind it");
   add_option(app, "--allowed-host", flags->allowed_hosts,
              "a host name of this server besides localhost and addresses");
   add_option(app, "--cors-origin", flags->cors_origins,

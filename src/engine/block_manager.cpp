@@ -20,7 +20,9 @@ BlockManager::BlockManager(std::int64_t num_blocks, std::int64_t block_size) : b
          block_size, kMostSlots);
   }
   reference_counts_ = std::vector<std::atomic<std::int32_t>>(static_cast<std::size_t>(num_blocks));
+  kept_.resize(reference_counts_.size(), false);
   free_.reserve(static_cast<std::size_t>(num_blocks));
+  kept_.resize(reference_counts_.size(), false);
   for (std::int64_t block = num_blocks - 1; block >= 0; --block) free_.push_back(static_cast<BlockId>(block));
   free_count_ = num_blocks;
 }
@@ -37,20 +39,34 @@ BlockId BlockManager::allocate() {
 
 void BlockManager::retain(BlockId block) {
   const std::lock_guard lock(mutex_);
-  auto& count = reference_counts_[static_cast<std::size_t>(block)];
-  if (count < 1)
+  const auto index = static_cast<std::size_t>(block);
+  if (reference_counts_[index] < 1)
     fail(ErrorKind::internal, "key/value cache: block {} is retained although it is free", block);
-  ++count;
+  if (is_idle(index)) --idle_count_;
+  ++reference_counts_[index];
 }
 
 void BlockManager::release(BlockId block) {
   const std::lock_guard lock(mutex_);
-  auto& count = reference_counts_[static_cast<std::size_t>(block)];
-  if (count < 1)
+  const auto index = static_cast<std::size_t>(block);
+  if (reference_counts_[index] < 1)
     fail(ErrorKind::internal, "key/value cache: block {} is released although it is free", block);
-  if (--count > 0) return;
+  if (is_idle(index)) --idle_count_;
+  if (--reference_counts_[index] > 0) {
+    if (is_idle(index)) ++idle_count_;
+    return;
+  }
+  kept_[index] = false;
   free_.push_back(block);
   ++free_count_;
+}
+
+void BlockManager::set_kept(BlockId block, bool kept) {
+  const std::lock_guard lock(mutex_);
+  const auto index = static_cast<std::size_t>(block);
+  if (is_idle(index)) --idle_count_;
+  kept_[index] = kept;
+  if (is_idle(index)) ++idle_count_;
 }
 
 BlockTable::BlockTable(BlockTable&& other) noexcept

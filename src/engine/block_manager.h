@@ -38,12 +38,20 @@ class BlockManager {
   void retain(BlockId block);
   // Back to the free list with the last reference. Error internal: the block is free already.
   void release(BlockId block);
+  // Whether a store of old blocks holds one of the references.
+  void set_kept(BlockId block, bool kept);
+  // Blocks that are kept and that nobody else refers to.
+  std::int64_t idle_blocks() const { return idle_count_; }
 
  private:
+  bool is_idle(std::size_t block) const { return kept_[block] && reference_counts_[block] == 1; }
+
   std::int64_t block_size_;
   std::mutex mutex_;
   std::vector<std::atomic<std::int32_t>> reference_counts_;  // changed under the mutex
   std::atomic<std::int64_t> free_count_{0};                  // of free_
+  std::vector<bool> kept_;
+  std::atomic<std::int64_t> idle_count_{0};
   std::vector<BlockId> free_;  // used from the back, so that a short chat keeps touching the same memory
 };
 

@@ -130,6 +130,7 @@ void PrefixCache::store(Sequence& sequence, Cursor& cursor, bool last_too) {
 void PrefixCache::insert(NodeId parent, BlockId block, std::span<const TokenId> tokens) {
   const NodeId id = next_id_ - 1;
   manager_->retain(block);
+  manager_->set_kept(block, true);
   const auto use = uses_.insert(uses_.end(), id);
   nodes_.emplace(id, Node{parent, block, {tokens.begin(), tokens.end()}, use});
   children_[parent].push_back(id);
@@ -194,22 +195,21 @@ void PrefixCache::erase(NodeId id) {
     break;
   }
   uses_.erase(node.use);
+  manager_->set_kept(node.block, false);
   manager_->release(node.block);
   nodes_.erase(found);
 }
 
 void PrefixCache::clear() {
-  for (const auto& [id, node] : nodes_) manager_->release(node.block);
+  for (const auto& [id, node] : nodes_) {
+    manager_->set_kept(node.block, false);
+    manager_->release(node.block);
+  }
   nodes_.clear();
   children_.clear();
   full_.clear();
   uses_.clear();
   roots_.clear();
-}
-
-std::int64_t PrefixCache::evictable() const {
-  return std::ranges::count_if(
-      nodes_, [&](const auto& entry) { return manager_->reference_count(entry.second.block) == 1; });
 }
 
 }  // namespace tessera::engine

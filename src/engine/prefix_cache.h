@@ -51,7 +51,7 @@ class PrefixCache {
   void clear();
 
   std::int64_t size() const { return static_cast<std::int64_t>(nodes_.size()); }  // blocks held
-  std::int64_t evictable() const;                                                 // of those, by nobody else
+  std::int64_t evictable() const { return manager_->idle_blocks(); }              // of those, by nobody else
 
  private:
   struct Node {

@@ -5,6 +5,8 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <charconv>
+#include <utility>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -15,7 +17,11 @@ namespace {
 
 constexpr std::size_t kShortestKey = 8;
 constexpr std::size_t kMostFileBytes = std::size_t{1} << 20;
+constexpr std::size_t kLongestWord = 128;
+constexpr std::int32_t kMostPriority = 100;
 constexpr std::string_view kHashPrefix = "sha256:";
+constexpr std::string_view kNamePrefix = "name=";
+constexpr std::string_view kPriorityPrefix = "priority=";
 
 std::array<std::uint8_t, 32> sha256(std::string_view text) {
   std::array<std::uint8_t, 32> digest{};
@@ -39,6 +45,27 @@ std::optional<std::array<std::uint8_t, 32>> digest_from_hex(std::string_view hex
   return digest;
 }
 
+bool is_plain(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
+// A hash of the hash, so that a name in a log cannot be put into a file of hashes.
+std::string anonymous_name(const std::array<std::uint8_t, 32>& digest) {
+  const auto name = sha256({reinterpret_cast<const char*>(digest.data()), digest.size()});
+  return fmt::format("{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}", name[0], name[1], name[2], name[3], name[4],
+                     name[5]);
+}
+
+// Of "priority=N".
+std::optional<std::int32_t> priority_in(std::string_view word) {
+  if (!word.starts_with(kPriorityPrefix)) return std::nullopt;
+  word.remove_prefix(kPriorityPrefix.size());
+  std::int32_t value = 0;
+  const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), value);
+  const bool whole = problem == std::errc() && end == word.data() + word.size();
+  return whole && value >= -kMostPriority && value <= kMostPriority ? std::optional(value) : std::nullopt;
+}
+
 std::string_view key_in(const HttpRequest& request) {
   constexpr std::string_view kScheme = "bearer ";
   const std::string_view authorization = request.header("authorization");
@@ -52,24 +79,42 @@ std::string_view key_in(const HttpRequest& request) {
 
 }  // namespace
 
-void ApiKeys::add(std::string_view key, const std::string& where) {
+void ApiKeys::add(std::string_view line, const std::string& where) {
+  Key added;
+  const std::string_view key = line.substr(0, line.find(' '));
   if (key.starts_with(kHashPrefix)) {
     const auto digest = digest_from_hex(to_lower_ascii(key.substr(kHashPrefix.size())));
     if (!digest) fail(ErrorKind::bad_usage, "{}: expected 64 hexadecimal digits after 'sha256:'", where);
-    digests_.push_back(*digest);
-    return;
+    added.digest = *digest;
+  } else {
+    if (key.size() < kShortestKey || !is_plain(key)) {
+      fail(ErrorKind::bad_usage,
+           "{}: expected a key of at least {} printable ASCII characters without blanks", where,
+           kShortestKey);
+    }
+    added.digest = sha256(key);
   }
-  const bool plain = std::ranges::all_of(key, [](char c) { return c > ' ' && c < '\x7f'; });
-  if (key.size() < kShortestKey || !plain) {
-    fail(ErrorKind::bad_usage, "{}: expected a key of at least {} printable ASCII characters without blanks",
-         where, kShortestKey);
+  added.client = anonymous_name(added.digest);
+  for (std::string_view rest = line.substr(key.size()); !rest.empty();) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+    const std::string_view word = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(word.size());
+    if (word.starts_with(kNamePrefix) && word.size() > kNamePrefix.size() && word.size() <= kLongestWord &&
+        is_plain(word)) {
+      added.client = word.substr(kNamePrefix.size());
+    } else if (const auto priority = priority_in(word)) {
+      added.priority = *priority;
+    } else if (!word.empty()) {
+      fail(ErrorKind::bad_usage, "{}: expected name=NAME or priority=-100 to 100 after the key, found '{}'",
+           where, printable(word));
+    }
   }
-  digests_.push_back(sha256(key));
+  keys_.push_back(std::move(added));
 }
 
 void ApiKeys::add_file(const std::string& path) {
   const std::string text = read_file(path, kMostFileBytes);
-  const std::size_t before = digests_.size();
+  const std::size_t before = keys_.size();
   int line_number = 0;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -79,23 +124,28 @@ void ApiKeys::add_file(const std::string& path) {
     if (!line.empty() && line.front() != '#') add(line, fmt::format("{}: line {}", path, line_number));
     begin = end + 1;
   }
-  if (digests_.size() == before)
-    fail(ErrorKind::bad_usage, "{}: expected one API key a line, found none", path);
+  if (keys_.size() == before) fail(ErrorKind::bad_usage, "{}: expected one API key a line, found none", path);
 }
 
 std::optional<std::string> ApiKeys::client_of(const HttpRequest& request) const {
-  if (digests_.empty()) return "";
+  if (keys_.empty()) return "";
   const Digest given = sha256(key_in(request));
   // Every key is compared, and all of it, whatever was given: time tells nothing.
-  std::size_t found = digests_.size();
-  for (std::size_t i = 0; i < digests_.size(); ++i) {
-    if (CRYPTO_memcmp(given.data(), digests_[i].data(), given.size()) == 0) found = i;
+  const Key* found = nullptr;
+  for (const Key& key : keys_) {
+    if (CRYPTO_memcmp(given.data(), key.digest.data(), given.size()) == 0) found = &key;
   }
-  if (found == digests_.size()) return std::nullopt;
-  // A hash of the hash, so that a name in a log cannot be put into a file of hashes.
-  const Digest name = sha256({reinterpret_cast<const char*>(given.data()), given.size()});
-  return fmt::format("{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}", name[0], name[1], name[2], name[3], name[4],
-                     name[5]);
+  return found == nullptr ? std::nullopt : std::optional(found->client);
+}
+
+std::map<std::string, std::int32_t> ApiKeys::priorities() const {
+  std::map<std::string, std::int32_t> all;
+  for (const Key& key : keys_) {
+    if (key.priority == 0) continue;
+    const auto [entry, is_new] = all.try_emplace(key.client, key.priority);
+    if (!is_new) entry->second = std::max(entry->second, key.priority);
+  }
+  return all;
 }
 
 }  // namespace tessera::serve

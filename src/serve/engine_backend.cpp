@@ -16,7 +16,9 @@ constexpr double kLongestRetrySeconds = 600;
 
 EngineBackend::EngineBackend(std::shared_ptr<const engine::LoadedModel> loaded,
                              const EngineBackendOptions& options)
-    : speculative_(options.speculative), engine_(std::move(loaded), options.engine) {}
+    : speculative_(options.speculative),
+      priorities_(options.priorities),
+      engine_(std::move(loaded), options.engine) {}
 
 JobId EngineBackend::submit(GenerationJob job, GenerationSink sink) {
   engine::EngineRequest asked{.request = std::move(job.request),
@@ -26,6 +28,8 @@ JobId EngineBackend::submit(GenerationJob job, GenerationSink sink) {
                               .salt = job.client,
                               .wants_progress = job.wants_progress};
   asked.request.speculative = speculative_;
+  if (const auto found = priorities_.find(job.client); found != priorities_.end())
+    asked.priority += found->second;
   try {
     return engine_.submit(asked, [this, sink = std::move(sink)](const engine::EngineEvent& event) {
       GenerationEvent told{.choice = event.choice, .pieces = event.pieces, .progress = event.progress};

@@ -1,8 +1,10 @@
 // The server's requests on engine::Engine: many at a time, on one pool of cache blocks.
 #pragma once
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "engine/engine.h"
 #include "serve/backend.h"
@@ -11,7 +13,8 @@ namespace tessera::serve {
 
 struct EngineBackendOptions {
   engine::EngineOptions engine = {};
-  engine::SpeculativeOptions speculative = {};  // of every answer: the same text, only sooner
+  engine::SpeculativeOptions speculative = {};          // of every answer: the same text, only sooner
+  std::map<std::string, std::int32_t> priorities = {};  // of clients, added to that of their jobs
 };
 
 class EngineBackend final : public Backend {
@@ -33,6 +36,7 @@ class EngineBackend final : public Backend {
   int retry_after(const engine::EngineStatistics& now) const;
 
   engine::SpeculativeOptions speculative_;
+  std::map<std::string, std::int32_t> priorities_;
   std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;
   double answer_seconds_ = 0;  // from admission to the end, on average

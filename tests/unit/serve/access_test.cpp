@@ -47,6 +47,22 @@ TEST(ApiKeys, AHashStandsForItsKey) {
   EXPECT_FALSE(keys.client_of(with("x-api-key", "abcdefgi")));
 }
 
+TEST(ApiKeys, NamesAndPrioritiesStandBehindTheKey) {
+  ApiKeys keys;
+  keys.add("first-of-ada name=ada priority=3", "test");
+  keys.add("next-of-ada  priority=-1 name=ada", "test");
+  keys.add("of-nobody priority=-100", "test");
+  EXPECT_EQ(keys.client_of(with("x-api-key", "first-of-ada")), "ada");
+  EXPECT_EQ(keys.client_of(with("x-api-key", "next-of-ada")), "ada");
+  EXPECT_EQ(keys.client_of(with("x-api-key", "first-of-ada name=ada priority=3")), std::nullopt);
+  const auto nobody = *keys.client_of(with("x-api-key", "of-nobody"));
+  EXPECT_EQ(keys.priorities(), (std::map<std::string, std::int32_t>{{"ada", 3}, {nobody, -100}}));
+  for (const char* wrong : {"of-nobody priority=101", "of-nobody priority=x", "of-nobody name=",
+                            "of-nobody ada", "of-nobody priority=1x", "of-nobody name=a\tb"}) {
+    EXPECT_THAT(error_of([&] { keys.add(wrong, "here"); }), HasSubstr("here: expected name=NAME")) << wrong;
+  }
+}
+
 TEST(ApiKeys, AFileHasOneKeyALineAndErrorsNameIt) {
   const testing::TemporaryFolder folder;
   const std::string path = (folder.path() / "keys").string();

@@ -97,7 +97,9 @@ TEST(EngineBackend, PrefixesAreSharedWithinAClientOnly) {
 }
 
 TEST(EngineBackend, AHigherPriorityGoesFirstAndClientsTakeTurns) {
-  const auto backend = testing::toy_backend(256, 100, 1);
+  EngineBackendOptions options = testing::toy_options(256, 100, 1);
+  options.priorities = {{"boss", 2}, {"idler", -1}};
+  const auto backend = std::make_unique<EngineBackend>(testing::toy_model(256), options);
   HeldAnswer held(*backend, job_of("a", 2));
   std::mutex mutex;
   std::vector<std::string> ended;
@@ -110,18 +112,20 @@ TEST(EngineBackend, AHigherPriorityGoesFirstAndClientsTakeTurns) {
       if (event.result == nullptr) return;
       const std::lock_guard lock(mutex);
       ended.push_back(name);
-      if (ended.size() == 6) done.set_value();
+      if (ended.size() == 8) done.set_value();
     });
   };
   for (const char* name : {"ada1", "ada2", "ada3"}) submit(name, "ada", 0);
   for (const char* name : {"bob1", "bob2"}) submit(name, "bob", 0);
+  submit("idler", "idler", 0);
   submit("urgent", "ada", 1);
+  submit("boss", "boss", 0);
   held.may_go_on.set_value();
   done.get_future().wait();
   backend->stop();
-  EXPECT_EQ(ended.front(), "urgent");
   // ada has had an answer more by then: the two take turns, and bob begins.
-  EXPECT_EQ(ended, (std::vector<std::string>{"urgent", "bob1", "ada1", "bob2", "ada2", "ada3"}));
+  EXPECT_EQ(ended,
+            (std::vector<std::string>{"boss", "urgent", "bob1", "ada1", "bob2", "ada2", "ada3", "idler"}));
 }
 
 // Says nothing but that it cannot.
