@@ -3,11 +3,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <thread>
 
 #include "base/error.h"
+#include "base/standard_folders.h"
 #include "cli/commands.h"
 #include "cli/open_model.h"
 #include "cli/options.h"
@@ -15,6 +17,7 @@
 #include "cli/sampling_flags.h"
 #include "cli/speculative_flags.h"
 #include "cli/terminal.h"
+#include "engine/model_identity.h"
 #include "serve/engine_backend.h"
 #include "serve/service.h"
 #include "store/session_store.h"
@@ -48,6 +51,8 @@ struct ServeFlags {
   double drain_seconds = 30;
   std::string sessions;
   bool no_sessions = false;
+  std::string kv_cache_dir;
+  double kv_cache_disk_size = 2;
 };
 
 constexpr const char* kFooter = R"(
@@ -74,6 +79,22 @@ std::string sessions_path(const ServeFlags& flags) {
   }
   if (flags.no_sessions) return {};
   return flags.sessions.empty() ? store::default_sessions_path() : flags.sessions;
+}
+
+// Keys and values of conversations that rest; none with a size of 0.
+std::optional<engine::DiskCacheOptions> disk_cache(const ServeFlags& flags) {
+  constexpr double kBytesOfGigabyte = 1e9;
+  constexpr double kMostGigabytes = 1e6;
+  if (!(flags.kv_cache_disk_size >= 0 && flags.kv_cache_disk_size <= kMostGigabytes)) {
+    fail(ErrorKind::bad_usage, "--kv-cache-disk-size: expected 0 to {} gigabytes, found {}", kMostGigabytes,
+         flags.kv_cache_disk_size);
+  }
+  if (flags.kv_cache_disk_size <= 0) return std::nullopt;
+  engine::DiskCacheOptions options;
+  options.folder =
+      flags.kv_cache_dir.empty() ? (cache_folder() / "tessera" / "kv").string() : flags.kv_cache_dir;
+  options.max_bytes = static_cast<std::uint64_t>(flags.kv_cache_disk_size * kBytesOfGigabyte);
+  return options;
 }
 
 // What can be known to be wrong before the model is opened.
@@ -115,7 +136,8 @@ serve::EngineBackendOptions backend_options(const ServeFlags& flags) {
                      .cache_value_dtype = model.cache_value_dtype,
                      .scheduler = {.max_batch_tokens = flags.parallel + kPromptTokensOfAPass,
                                    .max_sequences = flags.parallel},
-                     .max_waiting = flags.queue},
+                     .max_waiting = flags.queue,
+                     .disk_cache = disk_cache(flags)},
           .speculative = speculative_options(flags.speculative)};
 }
 
@@ -132,6 +154,20 @@ void warn_of_open_doors(const ServeFlags& flags, bool has_keys) {
   if (!loopback && !has_keys) {
     fmt::print(stderr, "warning: {} is reachable from other machines, and no API keys are set\n", host);
   }
+}
+
+// Whose cache it is. A server without one is better than none.
+void prepare_disk_cache(const ServeFlags& flags, const std::string& model,
+                        std::optional<engine::DiskCacheOptions>& cache) {
+  if (!cache) return;
+  cache->model =
+      engine::model_identity(model, fmt::format("{} {}", flags.model.quantize, flags.model.context_size));
+  std::error_code problem;
+  std::filesystem::create_directories(cache->folder, problem);
+  if (!problem) return;
+  fmt::print(stderr, "warning: no cache of keys and values on disk: {}: {}\n", cache->folder,
+             problem.message());
+  cache.reset();
 }
 
 // The model on its way into a server that answers already.
@@ -180,7 +216,9 @@ class ModelOnItsWay {
       }
       if (is_terminal(STDERR_FILENO)) display.show(now);
     };
-    backend_ = std::make_unique<serve::EngineBackend>(open_model(flags_->model, path_, progress), options);
+    serve::EngineBackendOptions running = options;
+    prepare_disk_cache(*flags_, path_, running.engine.disk_cache);
+    backend_ = std::make_unique<serve::EngineBackend>(open_model(flags_->model, path_, progress), running);
     display.clear();
     const engine::LoadedModel& loaded = backend_->loaded();
     serve::ServedModel served{.backend = backend_.get(),
@@ -243,6 +281,9 @@ void define_serve(CLI::App& app) {
   add_option(app, "--sessions", flags->sessions,
              "file of the stored conversations; those of 'tessera chat' unless given");
   add_flag(app, "--no-sessions", flags->no_sessions, "forget all conversations when the server ends");
+  add_option(app, "--kv-cache-dir", flags->kv_cache_dir,
+             "folder for keys and values of conversations that rest; ~/.cache/tessera/kv unless given");
+  add_option(app, "--kv-cache-disk-size", flags->kv_cache_disk_size, "gigabytes that it may take; 0: none");
   add_option(app, "--queue", flags->queue, "answers that may wait; more are refused with status 429");
   add_option(app, "--max-connections", flags->max_connections, "connections at once");
   add_option(app, "--drain-seconds", flags->drain_seconds, "when stopping, time for answers to finish");

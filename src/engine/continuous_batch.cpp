@@ -59,7 +59,8 @@ ContinuousBatch::ContinuousBatch(std::shared_ptr<const LoadedModel> loaded, cons
                                                .key_dtype = *options_.cache_key_dtype,
                                                .value_dtype = *options_.cache_value_dtype}),
       runner_(*loaded_->model, cache_),
-      scheduler_(cache_.block_manager(), options_.scheduler) {}
+      disk_(options_.disk_cache ? std::make_unique<DiskTier>(*options_.disk_cache, cache_) : nullptr),
+      scheduler_(cache_.block_manager(), options_.scheduler, disk_.get()) {}
 
 std::unique_ptr<Task> ContinuousBatch::make_task(RequestId id, const EngineRequest& request) {
   if (request.n < 1 || request.n > kMostAnswers) {
@@ -78,6 +79,7 @@ std::unique_ptr<Task> ContinuousBatch::make_task(RequestId id, const EngineReque
       leader = std::move(task);
     }
   }
+  if (disk_) leader->staged = disk_->read_prefix(request.salt, leader->sequence.tokens());
   return leader;
 }
 

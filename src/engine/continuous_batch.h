@@ -31,6 +31,7 @@ struct EngineOptions {
   // 0: a pass is as large as scheduler.max_batch_tokens allows.
   double pass_seconds = 0.1;
   std::int64_t max_waiting = 1024;  // answers besides scheduler.max_sequences; more are refused
+  std::optional<DiskCacheOptions> disk_cache = {};
 };
 
 // What became of one answer in one pass.
@@ -88,6 +89,9 @@ class ContinuousBatch {
   // on.
   void step(const EventSink& sink);
   EngineStatistics statistics() const;
+  // Copies up to `blocks` cached blocks for the disk, without waiting for it. False: nothing is left to copy.
+  bool save_some(std::int64_t blocks) { return scheduler_.prefix_cache().save_some(blocks); }
+  bool has_unsaved() const { return disk_ && scheduler_.prefix_cache().has_unsaved(); }
   // Prefixes that nobody uses are forgotten.
   void clear_prefix_cache() { scheduler_.prefix_cache().clear(); }
 
@@ -106,6 +110,7 @@ class ContinuousBatch {
   EngineOptions options_;
   KeyValueCache cache_;
   ModelRunner runner_;
+  std::unique_ptr<DiskTier> disk_;  // none: memory only
   Scheduler scheduler_;
   VerificationCost cost_;
   double seconds_per_token_ = 1.0 / 500;  // of prompts; learnt

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <future>
 #include <utility>
@@ -8,6 +9,15 @@
 #include "base/error.h"
 
 namespace tessera::engine {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds kRestBeforeSaving{500};
+constexpr milliseconds kPauseBetweenSaves{1};
+constexpr milliseconds kLongestSaving{5000};
+constexpr std::int64_t kBlocksSavedAtATime = 16;
+
+}  // namespace
 
 Engine::Engine(std::shared_ptr<const LoadedModel> loaded, const EngineOptions& options)
     : batch_(std::move(loaded), options),
@@ -118,10 +128,32 @@ void Engine::join() {
 bool Engine::take_inbox(Inbox& inbox) {
   std::unique_lock lock(mutex_);
   statistics_ = batch_.statistics();
-  wake_.wait(lock, [&] { return !inbox_.empty() || !batch_.idle() || draining_ || stopping_; });
+  const auto something = [&] { return !inbox_.empty() || !batch_.idle() || draining_ || stopping_; };
+  save_while_idle(lock, something);
+  wake_.wait(lock, something);
   inbox = std::exchange(inbox_, {});
   if (stopping_) return false;
   return !(draining_ && inbox.empty() && batch_.idle());
+}
+
+// What rests for a while goes to disk, a little at a time.
+void Engine::save_while_idle(std::unique_lock<std::mutex>& lock, const std::function<bool()>& something) {
+  auto pause = kRestBeforeSaving;
+  while (batch_.has_unsaved() && !wake_.wait_for(lock, pause, something)) {
+    lock.unlock();
+    batch_.save_some(kBlocksSavedAtATime);
+    lock.lock();
+    pause = kPauseBetweenSaves;
+  }
+}
+
+// At the end there is time for what the disk takes within a few seconds.
+void Engine::save_rest() {
+  const auto end = std::chrono::steady_clock::now() + kLongestSaving;
+  while (batch_.has_unsaved() && std::chrono::steady_clock::now() < end) {
+    batch_.save_some(kBlocksSavedAtATime);
+    std::this_thread::sleep_for(kPauseBetweenSaves);
+  }
 }
 
 void Engine::work() {
@@ -135,6 +167,7 @@ void Engine::work() {
     if (goes_on) batch_.step(sink);
   }
   batch_.cancel_all(sink);
+  save_rest();
   const std::lock_guard lock(mutex_);
   statistics_ = batch_.statistics();
 }

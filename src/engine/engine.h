@@ -2,6 +2,7 @@
 #pragma once
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -58,6 +59,8 @@ class Engine {
   bool has_room_for(std::int64_t answers) const;
   void work();
   bool take_inbox(Inbox& inbox);
+  void save_while_idle(std::unique_lock<std::mutex>& lock, const std::function<bool()>& something);
+  void save_rest();
   void handle(const EngineEvent& event);
   void join();
 

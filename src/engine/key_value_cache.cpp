@@ -95,6 +95,47 @@ KeyValueCache::KeyValueCache(std::span<const models::KeyValueShape> layers,
   }
 }
 
+namespace {
+
+// Calls move(part of the cache, its bytes) for the keys and the values of each layer.
+template <typename Move>
+void for_each_part(std::span<const KeyValueCacheLayer> layers, BlockId block, const Move& move) {
+  for (const KeyValueCacheLayer& layer : layers) {
+    const auto part = [&](std::byte* blocks, std::int64_t head_bytes) {
+      const auto bytes = static_cast<std::size_t>(layer.num_key_value_heads * head_bytes);
+      move(blocks + static_cast<std::size_t>(block) * bytes, bytes);
+    };
+    part(layer.keys, layer.head_key_bytes());
+    part(layer.values, layer.head_value_bytes());
+  }
+}
+
+void expect_block_bytes(std::uint64_t expected, std::size_t found) {
+  if (expected != found) {
+    fail(ErrorKind::internal, "key/value cache: a block has {} bytes, found {}", expected, found);
+  }
+}
+
+}  // namespace
+
+void KeyValueCache::save_block(BlockId block, std::span<std::byte> bytes) const {
+  expect_block_bytes(block_bytes(), bytes.size());
+  std::size_t at = 0;
+  for_each_part(layers_, block, [&](const std::byte* part, std::size_t size) {
+    std::memcpy(bytes.data() + at, part, size);
+    at += size;
+  });
+}
+
+void KeyValueCache::load_block(BlockId block, std::span<const std::byte> bytes) {
+  expect_block_bytes(block_bytes(), bytes.size());
+  std::size_t at = 0;
+  for_each_part(layers_, block, [&](std::byte* part, std::size_t size) {
+    std::memcpy(part, bytes.data() + at, size);
+    at += size;
+  });
+}
+
 void KeyValueCache::copy_blocks(std::span<const BlockCopy> copies) {
   for (const BlockCopy& copy : copies) {
     for (const KeyValueCacheLayer& layer : layers_) {

@@ -42,6 +42,15 @@ class KeyValueCache {
   DType key_dtype() const { return key_dtype_; }
   DType value_dtype() const { return value_dtype_; }
 
+  // Bytes of one block, all layers.
+  std::uint64_t block_bytes() const {
+    return bytes_ / static_cast<std::uint64_t>(block_manager_.num_blocks());
+  }
+  // A block's bytes out of the cache and into it: keys, then values, layer after layer. `bytes`:
+  // block_bytes().
+  void save_block(BlockId block, std::span<std::byte> bytes) const;
+  void load_block(BlockId block, std::span<const std::byte> bytes);
+
   // Copies whole blocks, all layers, in the order given.
   void copy_blocks(std::span<const BlockCopy> copies);
 

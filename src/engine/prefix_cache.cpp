@@ -36,6 +36,7 @@ PrefixCache::Cursor PrefixCache::root(std::string_view salt) {
   const NodeId id = found->second;
   if (is_new) {
     ++next_id_;
+    if (tier_ != nullptr) root_keys_.emplace(id, root_block_key(salt));
     if (roots_.size() > kMostRoots) forget_empty_roots();
   }
   return {.node = id, .blocks = 0};
@@ -43,7 +44,9 @@ PrefixCache::Cursor PrefixCache::root(std::string_view salt) {
 
 void PrefixCache::forget_empty_roots() {
   std::erase_if(roots_, [&](const auto& root) {
-    return root.second + 1 != next_id_ && !children_.contains(root.second);
+    const bool empty = root.second + 1 != next_id_ && !children_.contains(root.second);
+    if (empty) root_keys_.erase(root.second);
+    return empty;
   });
 }
 
@@ -132,7 +135,13 @@ void PrefixCache::insert(NodeId parent, BlockId block, std::span<const TokenId> 
   manager_->retain(block);
   manager_->set_kept(block, true);
   const auto use = uses_.insert(uses_.end(), id);
-  nodes_.emplace(id, Node{parent, block, {tokens.begin(), tokens.end()}, use});
+  Node& node = nodes_.emplace(id, Node{parent, block, {tokens.begin(), tokens.end()}, use, {}}).first->second;
+  if (tier_ != nullptr) {
+    // None for what goes on with a text that clear() has forgotten.
+    if (const auto before = key_of(parent)) node.key = block_key(*before, tokens);
+    if (node.key) tier_->entered_memory(*node.key);
+    unsaved_.push_back(id);
+  }
   children_[parent].push_back(id);
   if (static_cast<std::int64_t>(tokens.size()) == manager_->block_size())
     full_.emplace(hash(parent, tokens), id);
@@ -174,6 +183,7 @@ bool PrefixCache::evict() {
   for (std::size_t left = uses_.size(); left > 0; --left) {
     const NodeId oldest = uses_.front();
     if (!in_use(oldest)) {
+      if (tier_ != nullptr) save(oldest);  // or it is computed again
       erase(oldest);
       return true;
     }
@@ -196,6 +206,7 @@ void PrefixCache::erase(NodeId id) {
   }
   uses_.erase(node.use);
   manager_->set_kept(node.block, false);
+  if (node.key) tier_->left_memory(*node.key);
   manager_->release(node.block);
   nodes_.erase(found);
 }
@@ -203,6 +214,7 @@ void PrefixCache::erase(NodeId id) {
 void PrefixCache::clear() {
   for (const auto& [id, node] : nodes_) {
     manager_->set_kept(node.block, false);
+    if (node.key) tier_->left_memory(*node.key);
     manager_->release(node.block);
   }
   nodes_.clear();
@@ -210,6 +222,60 @@ void PrefixCache::clear() {
   full_.clear();
   uses_.clear();
   roots_.clear();
+  root_keys_.clear();
+  unsaved_.clear();
+}
+
+std::optional<BlockKey> PrefixCache::key_of(NodeId node) const {
+  if (const auto found = nodes_.find(node); found != nodes_.end()) return found->second.key;
+  const auto root = root_keys_.find(node);
+  return root != root_keys_.end() ? std::optional(root->second) : std::nullopt;
+}
+
+bool PrefixCache::save(NodeId id) {
+  const Node& node = nodes_.at(id);
+  const auto parent = key_of(node.parent);
+  return !parent || tier_->save(*parent, node.tokens, node.block);
+}
+
+bool PrefixCache::save_some(std::int64_t limit) {
+  for (; limit > 0 && !unsaved_.empty() && tier_->accepts(); --limit) {
+    const NodeId id = unsaved_.front();
+    unsaved_.pop_front();
+    if (nodes_.contains(id)) save(id);
+  }
+  return !unsaved_.empty();
+}
+
+// False: no room, or the cursor's own block had to make it.
+bool PrefixCache::enter(Cursor& cursor, const StagedBlock& block) {
+  const bool is_root = cursor.blocks == 0;
+  if (!make_room(1) || (!is_root && !nodes_.contains(cursor.node))) return false;
+  const BlockId own = manager_->allocate();
+  tier_->load(own, block);
+  const NodeId id = next_id_++;
+  insert(cursor.node, own, block.tokens);
+  manager_->release(own);  // the node holds it
+  cursor = {.node = id, .blocks = cursor.blocks + 1};
+  return true;
+}
+
+void PrefixCache::restore(std::string_view salt, std::span<const TokenId> tokens,
+                          std::span<const StagedBlock> staged) {
+  const auto size = static_cast<std::size_t>(manager_->block_size());
+  Cursor cursor = root(salt);
+  for (std::size_t index = 0; !staged.empty(); ++index) {
+    while (!staged.empty() && staged.front().index < index) staged = staged.subspan(1);
+    const bool has_block = (index + 1) * size <= tokens.size();
+    const auto own = has_block ? tokens.subspan(index * size, size) : std::span<const TokenId>();
+    if (const NodeId known = has_block ? find(cursor.node, own) : 0; known != 0) {
+      cursor = {.node = known, .blocks = cursor.blocks + 1};
+      continue;
+    }
+    if (staged.empty() || staged.front().index != index || !enter(cursor, staged.front())) break;
+    if (!std::ranges::equal(staged.front().tokens, own)) break;  // it only begins alike
+  }
+  touch(cursor.node);
 }
 
 }  // namespace tessera::engine

@@ -3,7 +3,9 @@
 // al. 2023; RadixAttention, Zheng et al. 2024).
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "base/token_id.h"
+#include "engine/disk_tier.h"
 #include "engine/sequence.h"
 
 namespace tessera::engine {
@@ -20,8 +23,9 @@ namespace tessera::engine {
 // what a sequence gets was computed for exactly its tokens, under exactly its salt.
 class PrefixCache {
  public:
-  // `manager` must outlive the cache.
-  explicit PrefixCache(BlockManager& manager) : manager_(&manager) {}
+  // `manager` and `tier` must outlive the cache. With a tier, blocks that are forgotten for want of room go
+  // to disk first.
+  explicit PrefixCache(BlockManager& manager, DiskTier* tier = nullptr) : manager_(&manager), tier_(tier) {}
   ~PrefixCache() { clear(); }
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
@@ -45,6 +49,12 @@ class PrefixCache {
   // last block, part full: for a sequence that ends.
   void store(Sequence& sequence, Cursor& cursor, bool last_too = false);
 
+  // Enters blocks that were read from disk, the beginning of `tokens`, as far as there is room.
+  void restore(std::string_view salt, std::span<const TokenId> tokens, std::span<const StagedBlock> staged);
+  // Copies up to `limit` blocks that have never been on disk for it. False: there is nothing more to copy.
+  bool save_some(std::int64_t limit);
+  bool has_unsaved() const { return !unsaved_.empty(); }
+
   // Forgets until `blocks` are free in the manager. False when too many are in use; then all that could be
   // forgotten is.
   bool make_room(std::int64_t blocks);
@@ -59,7 +69,9 @@ class PrefixCache {
     BlockId block = 0;
     std::vector<TokenId> tokens;  // block_size of them, or fewer in a block that ended a sequence
     std::list<NodeId>::iterator use;
+    std::optional<BlockKey> key = {};  // with a tier only
   };
+
   using Nodes = std::unordered_map<NodeId, Node>;
 
   static std::uint64_t hash(NodeId parent, std::span<const TokenId> tokens);
@@ -68,17 +80,23 @@ class PrefixCache {
   bool attach_part(Sequence& sequence, const Cursor& cursor);
   void touch(NodeId node);
   bool in_use(NodeId node) const;
+  std::optional<BlockKey> key_of(NodeId node) const;
+  bool save(NodeId node);
+  bool enter(Cursor& cursor, const StagedBlock& block);
   bool evict();
   void erase(NodeId node);
   void forget_parts(NodeId parent, std::span<const TokenId> tokens);
   void forget_empty_roots();
 
   BlockManager* manager_;
+  DiskTier* tier_;
   Nodes nodes_;
   std::unordered_map<NodeId, std::vector<NodeId>> children_;
   std::unordered_multimap<std::uint64_t, NodeId> full_;  // by hash(parent, tokens); full blocks only
   std::list<NodeId> uses_;                               // least recently used first
   std::unordered_map<std::string, NodeId> roots_;
+  std::unordered_map<NodeId, BlockKey> root_keys_;  // with a tier only
+  std::deque<NodeId> unsaved_;                      // those that may not be on disk yet
   NodeId next_id_ = 1;
 };
 

@@ -22,8 +22,8 @@ std::int64_t common_prefix(const Sequence& one, const Sequence& other) {
 
 }  // namespace
 
-Scheduler::Scheduler(BlockManager& manager, const SchedulerOptions& options)
-    : options_(options), manager_(&manager), cache_(manager) {
+Scheduler::Scheduler(BlockManager& manager, const SchedulerOptions& options, DiskTier* tier)
+    : options_(options), manager_(&manager), cache_(manager, tier) {
   if (options.max_sequences < 1 || options.max_sequences > 65536) {
     fail(ErrorKind::bad_usage, "sequences that run at a time: expected 1 to 65536, found {}",
          options.max_sequences);
@@ -38,6 +38,10 @@ Scheduler::Scheduler(BlockManager& manager, const SchedulerOptions& options)
 
 void Scheduler::add(std::unique_ptr<Task> task) {
   shares_.enter(task->client);
+  if (task->staged) {
+    cache_.restore(task->salt, task->sequence.tokens(), task->staged->blocks());
+    task->staged = nullptr;
+  }
   task->cursor = cache_.root(task->salt);
   waiting_.push_back(std::move(task));
 }

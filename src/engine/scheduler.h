@@ -25,8 +25,9 @@ struct SchedulerOptions {
 // same.
 class Scheduler {
  public:
-  // Error bad_usage: options that leave no room for a prompt beside the decoding sequences.
-  Scheduler(BlockManager& manager, const SchedulerOptions& options);
+  // `manager` and `tier`, if any, must outlive the scheduler. Error bad_usage: options that leave no room for
+  // a prompt beside the decoding sequences.
+  Scheduler(BlockManager& manager, const SchedulerOptions& options, DiskTier* tier = nullptr);
 
   void add(std::unique_ptr<Task> task);
   // A task whose prompt is computed already. Only while has_slot().

@@ -53,6 +53,7 @@ struct Task {
   Generation generation;
   Sequence sequence;
   PrefixCache::Cursor cursor;
+  std::unique_ptr<DiskTier::Staged> staged = {};  // of the prompt, read from disk and not in the cache yet
   // The other answers to the prompt: they wait for it to be computed and take it over.
   std::vector<std::unique_ptr<Task>> siblings;
 

@@ -47,6 +47,56 @@ TEST_F(ServeDefaultModel, AnswersAndStopsOnSigterm) {
   EXPECT_EQ(server.wait(), 0);
 }
 
+// FEATURES, nobody has it, 4: rollback that costs nothing, across restarts.
+TEST_F(ServeDefaultModel, AfterARestartAndAnUndoOnlyTheNewMessageIsComputed) {
+  const testing::TemporaryFolder folder;
+  const std::vector<std::string> arguments = {"-c",
+                                              "2048",
+                                              "--sessions",
+                                              (folder.path() / "sessions.db").string(),
+                                              "--kv-cache-dir",
+                                              (folder.path() / "kv").string()};
+  const auto say = [](const testing::ServeProcess& server, const json& parent, const std::string& text) {
+    const json body = {{"parent", parent}, {"content", text}};
+    const std::string events = ask(server.port(), "POST", "/api/sessions/1/reply", body.dump()).body;
+    const std::size_t done = events.find("event: done\ndata: ");
+    EXPECT_NE(done, std::string::npos) << events;
+    return done == std::string::npos ? json() : json::parse(events.substr(done + 18));
+  };
+  json places = json::array();
+  json before;
+  const std::vector<std::string> questions = {"What is the capital of France?", "And of Germany?",
+                                              "And of Japan?", "Which of them is the largest?"};
+  {
+    testing::ServeProcess server(arguments);
+    const json parameters = {{"temperature", 0}, {"max_tokens", 24}};
+    EXPECT_EQ(ask(server.port(), "POST", "/api/sessions", json{{"parameters", parameters}}.dump()).status,
+              201);
+    json place;
+    for (const std::string& question : questions) {
+      before = say(server, place, question);
+      place = before["message"]["id"];
+      places.push_back(place);
+    }
+    server.signal(SIGTERM);
+    EXPECT_EQ(server.wait(), 0);
+  }
+  testing::ServeProcess server(arguments);
+  // Three turns taken back: to the first answer.
+  const json after = say(server, places[0], "Name a river there.");
+  const int computed =
+      after["usage"]["prompt_tokens"].get<int>() - after["usage"]["cached_tokens"].get<int>();
+  EXPECT_GT(after["usage"]["cached_tokens"], 30);
+  // The message's own tokens, and those that close it and begin an answer; "And" of the old one is shared.
+  const json count =
+      json::parse(ask(server.port(), "POST", "/tokenize", R"({"content": "Name a river there."})").body);
+  EXPECT_LE(computed, count["count"].get<int>() + 6);
+  // The last question again: the same text, and nothing to compute but its end.
+  const json again = say(server, places[2], questions[3]);
+  EXPECT_EQ(again["message"]["content"], before["message"]["content"]);
+  EXPECT_EQ(again["usage"]["cached_tokens"], again["usage"]["prompt_tokens"].get<int>() - 1);
+}
+
 TEST_F(ServeDefaultModel, FinishesTheAnswerUnderWayWhenStopped) {
   testing::ServeProcess server({"-c", "1024"});
   testing::SocketClient client(server.port());

@@ -14,7 +14,10 @@
 namespace tessera::testing {
 
 ServeProcess::ServeProcess(std::vector<std::string> arguments) {
-  // Never the sessions of whoever runs the tests.
+  // Never the sessions and caches of whoever runs the tests.
+  if (std::ranges::find(arguments, "--kv-cache-dir") == arguments.end()) {
+    arguments.insert(arguments.end(), {"--kv-cache-disk-size", "0"});
+  }
   if (std::ranges::find(arguments, "--sessions") == arguments.end()) arguments.emplace_back("--no-sessions");
   arguments.insert(arguments.begin(), {tessera_binary(), "serve", "--port", "0"});
   std::vector<char*> pointers;
