@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <set>
 
 #include "base/error.h"
 #include "base/standard_folders.h"
@@ -125,6 +126,25 @@ std::unique_ptr<SavedConversation> open_saved(const ChatOptions& options, const 
   }
 }
 
+// What a flag says stays as it is when a conversation is resumed.
+std::set<std::string> fixed_parameters(const ChatOptions& options) {
+  std::set<std::string> fixed;
+  const SamplingFlags& flags = options.sampling;
+  if (flags.temperature) fixed.insert("temperature");
+  if (flags.top_k) fixed.insert("top_k");
+  if (flags.top_p) fixed.insert("top_p");
+  if (flags.min_p) fixed.insert("min_p");
+  if (flags.typical_p) fixed.insert("typical_p");
+  if (flags.repeat_penalty) fixed.insert("repeat_penalty");
+  if (flags.repeat_last_n) fixed.insert("repeat_last_n");
+  if (flags.presence_penalty) fixed.insert("presence_penalty");
+  if (flags.frequency_penalty) fixed.insert("frequency_penalty");
+  if (flags.seed) fixed.insert("seed");
+  if (options.predict != -1) fixed.insert("max_tokens");
+  if (!options.stop.empty()) fixed.insert("stop");
+  return fixed;
+}
+
 void chat(const ChatOptions& options) {
   const bool is_conversation = is_terminal(STDIN_FILENO);
   InterruptGuard interrupt;
@@ -144,7 +164,7 @@ void chat(const ChatOptions& options) {
   ChatSession session(*generator, answer, interrupt);
   if (is_conversation) {
     session.save_in(open_saved(options, *generator, answer));
-    if (!options.resume.empty()) session.resume(options.resume);
+    if (!options.resume.empty()) session.resume(options.resume, fixed_parameters(options));
   }
   if (!options.system.empty()) session.set_system(options.system);
   if (is_conversation) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <variant>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace {
 
 using engine::AnswerOptions;
 using engine::SamplingOptions;
+using nlohmann::ordered_json;
 
 struct Parameter {
   const char* name;
@@ -60,17 +62,67 @@ std::string parameters_text(const AnswerOptions& options) {
   return text;
 }
 
-std::string parameters_json(const AnswerOptions& options) {
-  std::string json;
+std::string parameters_json(const AnswerOptions& options, std::string_view stored) {
+  ordered_json json = ordered_json::parse(stored);
   for (const Parameter& parameter : kParameters) {
+    // A float as it is written, not as the double next to it.
     std::visit(
         [&](auto field) {
-          json += fmt::format(R"({}"{}":{})", json.empty() ? "{" : ",", parameter.json_name,
-                              field_of(options, field));
+          json[parameter.json_name] = ordered_json::parse(fmt::format("{}", field_of(options, field)));
         },
         parameter.field);
   }
-  return json + "}";
+  if (!options.stop.empty() || json.contains("stop")) json["stop"] = options.stop;
+  return json.dump();
+}
+
+std::vector<std::string> restore_parameters(AnswerOptions& options, std::string_view stored,
+                                            std::int64_t vocabulary_size,
+                                            const std::set<std::string>& fixed) {
+  const ordered_json json = ordered_json::parse(stored);
+  std::vector<std::string> unusable;
+  const auto take = [&](const std::string& name, const auto& read) {
+    const auto value = json.find(name);
+    if (value == json.end() || value->is_null() || fixed.contains(name)) return;
+    AnswerOptions changed = options;
+    try {
+      read(*value, changed);
+      engine::check(changed.sampling, vocabulary_size);
+      options = changed;
+    } catch (const std::exception&) {
+      unusable.push_back(name);
+    }
+  };
+  for (const Parameter& parameter : kParameters) {
+    take(parameter.json_name, [&](const ordered_json& value, AnswerOptions& changed) {
+      std::visit([&](auto field) { value.get_to(field_of(changed, field)); }, parameter.field);
+    });
+  }
+  take("stop", [](const ordered_json& value, AnswerOptions& changed) { value.get_to(changed.stop); });
+  return unusable;
+}
+
+std::optional<std::string> system_parameter(std::string_view stored) {
+  const ordered_json json = ordered_json::parse(stored);
+  const auto system = json.find("system");
+  return system != json.end() && system->is_string() ? std::optional(system->get<std::string>())
+                                                     : std::nullopt;
+}
+
+std::string with_system_parameter(std::string_view stored, const std::string& system) {
+  ordered_json json = ordered_json::parse(stored);
+  json["system"] = system;
+  return json.dump();
+}
+
+std::string without_system_parameter(std::string_view stored) {
+  ordered_json json = ordered_json::parse(stored);
+  json.erase("system");
+  return json.dump();
+}
+
+bool is_story(std::string_view stored) {
+  return ordered_json::parse(stored).value("mode", ordered_json()) == "story";
 }
 
 void set_parameter(AnswerOptions& options, const std::string& assignment, std::int64_t vocabulary_size) {

@@ -291,6 +291,7 @@ void ChatSession::params(const std::string& argument, LineEditor&) {
     const std::uint64_t seed_before = options_.sampling.seed;
     set_parameter(options_, argument, static_cast<std::int64_t>(generator_->tokenizer().vocabulary_size()));
     if (options_.sampling.seed != seed_before) answers_ = 0;
+    remember_parameters();
   }
   std::string text = parameters_text(options_);
   text.pop_back();

@@ -2,6 +2,7 @@
 // go to standard output, everything else to standard error.
 #pragma once
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,8 +25,9 @@ class ChatSession {
   void set_system(const std::string& text) { conversation_.set_system(text); }
   // From now on every message is stored before it is answered, and every answer when it is complete.
   void save_in(std::unique_ptr<SavedConversation> saved) { saved_ = std::move(saved); }
-  // Goes on with a stored conversation. Error bad_usage: there is none with this number.
-  void resume(const std::string& number);
+  // Goes on with a stored conversation, answered as it was, but for the parameters named in `fixed`. Error
+  // bad_usage: there is none with this number, or it is a story.
+  void resume(const std::string& number, const std::set<std::string>& fixed = {});
   void show_welcome() const;
   // A command or a message to answer. False: leave. Errors of the engine are shown, and the session goes on.
   bool handle(const std::string& message, LineEditor& editor);
@@ -54,6 +56,7 @@ class ChatSession {
   void load(const std::string& argument, LineEditor&);
   void sessions(const std::string& argument, LineEditor&);
   void resume(const std::string& argument, LineEditor&) { resume(argument); }
+  void restore(const store::Session& session, const std::set<std::string>& fixed);
   void branch(const std::string& argument, LineEditor&);
   void rename(const std::string& argument, LineEditor&);
   void stats(const std::string&, LineEditor&);
@@ -67,6 +70,7 @@ class ChatSession {
   SavedConversation& saved();
   store::SessionId saved_session();
   void remember(const engine::GenerationResult* answer = nullptr);
+  void remember_parameters();
   void show_messages() const;
   void show_result(const engine::GenerationResult& result) const;
   std::string way_out_of_full_context() const;

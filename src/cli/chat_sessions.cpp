@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "cli/chat_parameters.h"
 #include "cli/chat_session.h"
 #include "cli/notes.h"
 #include "cli/session_lines.h"
@@ -48,6 +49,15 @@ void ChatSession::remember(const engine::GenerationResult* answer) {
   }
 }
 
+void ChatSession::remember_parameters() {
+  if (!saved_) return;
+  try {
+    saved_->set_parameters(parameters_json(options_, saved_->parameters()));
+  } catch (const Error& error) {
+    show_error(fmt::format("not saved: {}", error.what()));
+  }
+}
+
 void ChatSession::show_messages() const {
   for (const engine::Message& message : conversation_.messages()) {
     show_note(fmt::format("{}: {}", message.role, excerpt(message.content)));
@@ -70,13 +80,31 @@ void ChatSession::sessions(const std::string& argument, LineEditor&) {
   if (page.next) show_note("there are more; further words find fewer");
 }
 
-void ChatSession::resume(const std::string& number) {
+// How a resumed conversation is answered: as it was. Each answer that is stored took a seed of its own.
+void ChatSession::restore(const store::Session& session, const std::set<std::string>& fixed) {
+  const auto unusable =
+      restore_parameters(options_, session.parameters,
+                         static_cast<std::int64_t>(generator_->tokenizer().vocabulary_size()), fixed);
+  for (const std::string& name : unusable) {
+    show_error(fmt::format("the session's '{}' cannot be used here and stays as it is", name));
+  }
+  answers_ = 0;
+  for (const store::Message& message : saved().store().messages(session.id)) {
+    if (message.role == "assistant") ++answers_;
+  }
+}
+
+void ChatSession::resume(const std::string& number, const std::set<std::string>& fixed) {
   const store::SessionId id = session_number(number);
-  const std::vector<store::Message> path = saved().store().path(id);
-  conversation_.set_messages(as_conversation(path));
-  saved().accept(id, path);
-  show_messages();
   const store::Session session = saved().store().session(id);
+  if (is_story(session.parameters)) {
+    fail(ErrorKind::bad_usage, "session {} is a story, which the page of 'tessera serve' goes on with",
+         number);
+  }
+  const std::vector<store::Message> path = saved().store().path(id);
+  conversation_.set_messages(saved().accept(session, path));
+  restore(session, fixed);
+  show_messages();
   std::string note = fmt::format("{} messages of '{}'", path.size(), session.title);
   if (!session.model.empty() && session.model != generator_->loaded().name) {
     note += fmt::format("; it was begun with {}", session.model);
@@ -104,8 +132,7 @@ void ChatSession::branch(const std::string& argument, LineEditor&) {
          printable(argument));
   }
   const std::vector<store::Message> path = saved().store().path_to(session, leaves[number - 1].id);
-  conversation_.set_messages(as_conversation(path));
-  saved().accept(session, path);
+  conversation_.set_messages(saved().accept(saved().store().session(session), path));
   show_messages();
   show_note(fmt::format("branch {} of {}", number, leaves.size()));
 }

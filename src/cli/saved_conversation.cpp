@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cli/chat_parameters.h"
 #include "store/session_files.h"
 
 namespace tessera::cli {
@@ -19,8 +20,28 @@ std::optional<store::MessageId> SavedConversation::leaf() const {
   return path_.empty() ? std::nullopt : std::optional(path_.back().id);
 }
 
-void SavedConversation::follow(const std::vector<engine::Message>& messages,
+// Without what stands in the parameters; a change of that is stored there.
+std::vector<engine::Message> SavedConversation::stored_form(const std::vector<engine::Message>& messages) {
+  if (!system_) return messages;
+  const bool has_system = !messages.empty() && messages.front().role == "system";
+  const std::string system = has_system ? messages.front().content : std::string();
+  if (system != *system_) {
+    set_parameters(with_system_parameter(parameters_, system));
+    system_ = system;
+  }
+  std::vector<engine::Message> stored(messages.begin() + (has_system ? 1 : 0), messages.end());
+  if (hidden_) stored.insert(stored.begin(), *hidden_);
+  return stored;
+}
+
+void SavedConversation::set_parameters(std::string parameters) {
+  if (session_ && parameters != parameters_) store_->set_parameters(*session_, parameters);
+  parameters_ = std::move(parameters);
+}
+
+void SavedConversation::follow(const std::vector<engine::Message>& shown,
                                const engine::GenerationResult* answer) {
+  const std::vector<engine::Message> messages = stored_form(shown);
   if (!session_) {
     const auto first = std::ranges::find(messages, "user", &engine::Message::role);
     if (first == messages.end()) return;
@@ -60,22 +81,34 @@ void SavedConversation::append(store::SessionId session, const engine::Message& 
 void SavedConversation::begin_anew() {
   session_.reset();
   path_.clear();
+  // A session begun here keeps its system message among its messages.
+  if (system_) parameters_ = without_system_parameter(parameters_);
+  system_.reset();
+  hidden_.reset();
 }
 
-void SavedConversation::accept(store::SessionId session, const std::vector<store::Message>& path) {
-  if (!path.empty() && path.back().id != store_->session(session).leaf) {
-    store_->set_leaf(session, path.back().id);
+std::vector<engine::Message> SavedConversation::accept(const store::Session& session,
+                                                       const std::vector<store::Message>& path) {
+  if (!path.empty() && path.back().id != store_->session(session.id).leaf) {
+    store_->set_leaf(session.id, path.back().id);
   }
-  session_ = session;
+  session_ = session.id;
+  parameters_ = session.parameters;
+  system_ = system_parameter(parameters_);
+  hidden_.reset();
   path_.clear();
-  for (const store::Message& message : path) path_.push_back({message.id, {message.role, message.content}});
-}
-
-std::vector<engine::Message> as_conversation(const std::vector<store::Message>& path) {
-  std::vector<engine::Message> messages;
-  messages.reserve(path.size());
-  for (const store::Message& message : path) messages.push_back({message.role, message.content});
-  return messages;
+  std::vector<engine::Message> conversation;
+  for (const store::Message& message : path) {
+    path_.push_back({message.id, {message.role, message.content}});
+    conversation.push_back({message.role, message.content});
+  }
+  if (!system_) return conversation;
+  if (!conversation.empty() && conversation.front().role == "system") {
+    hidden_ = conversation.front();
+    conversation.erase(conversation.begin());
+  }
+  if (!system_->empty()) conversation.insert(conversation.begin(), {"system", *system_});
+  return conversation;
 }
 
 }  // namespace tessera::cli

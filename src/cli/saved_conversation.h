@@ -29,14 +29,20 @@ class SavedConversation {
   // The next message begins another session.
   void begin_anew();
 
-  // From here the conversation is this path of this session; its leaf moves there.
-  void accept(store::SessionId session, const std::vector<store::Message>& path);
+  // From here the conversation is this path of this session; its leaf moves there. What the terminal's
+  // conversation then is: with the system message that the session's parameters may have.
+  std::vector<engine::Message> accept(const store::Session& session, const std::vector<store::Message>& path);
+
+  // JSON; of this session and of those that are begun here.
+  const std::string& parameters() const { return parameters_; }
+  void set_parameters(std::string parameters);
 
  private:
   struct Stored {
     store::MessageId id{};
     engine::Message message;
   };
+  std::vector<engine::Message> stored_form(const std::vector<engine::Message>& messages);
   void append(store::SessionId session, const engine::Message& message,
               const engine::GenerationResult* answer);
 
@@ -46,9 +52,9 @@ class SavedConversation {
   std::string parameters_;
   std::optional<store::SessionId> session_;
   std::vector<Stored> path_;
+  // The system message that stands in the parameters, and the one of the path that it stands for.
+  std::optional<std::string> system_;
+  std::optional<engine::Message> hidden_;
 };
-
-// What the terminal's conversation takes of stored messages.
-std::vector<engine::Message> as_conversation(const std::vector<store::Message>& path);
 
 }  // namespace tessera::cli

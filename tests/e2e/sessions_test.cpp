@@ -156,6 +156,56 @@ TEST_F(SavedChatTest, AConversationGoesOnAfterTheProgramWasKilled) {
                               HasSubstr("\"temperature\": 0"), HasSubstr("SmolLM2")));
 }
 
+TEST_F(SavedChatTest, AResumedConversationGoesOnAsIfItHadNotBeenLeft) {
+  const auto say_parameters = [](testing::PtySession& chat) {
+    say(chat, "/params temp 0.9", "temp               0.9");
+    say(chat, "/params seed 11", "seed               11");
+    say(chat, "/params predict 16", "predict            16");
+  };
+  std::string expected;
+  {
+    auto chat = start({"--no-save"});
+    say_parameters(chat);
+    ask(chat, "Invent a name for a ship.");
+    expected = ask(chat, "Another one.");
+  }
+  {
+    auto chat = start();
+    say_parameters(chat);
+    ask(chat, "Invent a name for a ship.");
+    say(chat, "/exit", "\r\n");
+    EXPECT_EQ(chat.wait(), 0);
+  }
+  auto chat = start();
+  say(chat, "/resume 1", "2 messages of");
+  const std::string parameters = say(chat, "/params", "predict            16");
+  EXPECT_THAT(parameters, AllOf(HasSubstr("temp               0.9"), HasSubstr("seed               11")));
+  EXPECT_EQ(ask(chat, "Another one."), expected);
+}
+
+// As the page keeps it: the system message is a parameter, not a message.
+TEST_F(SavedChatTest, ASystemMessageAmongTheParametersCountsAndStaysThere) {
+  const auto imported =
+      sessions({"import", file("page.json", R"({"format": "tessera-sessions", "version": 1, "sessions": [
+      {"title": "Page", "parameters": {"mode": "chat", "system": "You are a pirate.", "temperature": 0, "max_tokens": 5},
+       "messages": [{"id": 1, "role": "user", "content": "Hello"},
+                    {"id": 2, "parent": 1, "role": "assistant", "content": "Ahoy!"}], "current": 2},
+      {"title": "Tale", "parameters": {"mode": "story"}, "messages": [
+        {"id": 1, "role": "user", "content": "Once"}], "current": 1}]})")});
+  ASSERT_EQ(imported.exit_code, 0) << imported.errors;
+  auto chat = start();
+  EXPECT_THAT(say(chat, "/resume 1", "2 messages of 'Page'"), HasSubstr("system: You are a pirate."));
+  ask(chat, "Who are you?");
+  say(chat, "/system Be brief.", "is set");
+  ask(chat, "And now?");
+  say(chat, "/resume 2", "is a story");
+  say(chat, "/exit", "\r\n");
+  EXPECT_EQ(chat.wait(), 0);
+  const std::string exported = sessions({"export", "1"}).output;
+  EXPECT_THAT(exported, AllOf(HasSubstr("\"system\": \"Be brief.\""), HasSubstr("\"mode\": \"chat\""),
+                              Not(HasSubstr("\"role\": \"system\"")), HasSubstr("And now?")));
+}
+
 TEST_F(SavedChatTest, UndoRetryAndEditLeaveBranches) {
   auto chat = start();
   ask(chat, "What is the capital of France?");
