@@ -180,7 +180,11 @@ export const MessageView = memo(function MessageView(props: { conversation: Conv
       ) : own || message.role === "system" ? (
         <PersonText content={message.content} />
       ) : showTokens && tokens ? (
-        <TokenView tokens={tokens} onBranch={(index, text) => void attempt(() => conversation.branchAtToken(message, index, text))} />
+        <TokenView
+          tokens={tokens}
+          whole={message.content}
+          onBranch={(index, text) => void attempt(() => conversation.branchAtToken(message, index, text))}
+        />
       ) : (
         <Markdown text={message.content} />
       )}
@@ -203,7 +207,7 @@ export function LiveMessage({ live }: { live: LiveAnswer }) {
   return (
     <article class="message assistant live" aria-label={w.model} aria-busy="true">
       {showTokens && begun ? (
-        <TokenView tokens={[...live.tokens]} />
+        <TokenView tokens={[...live.tokens]} whole={live.text.value} />
       ) : begun || live.prefix !== "" ? (
         <GrowingMarkdown text={live.text} />
       ) : (

@@ -98,13 +98,16 @@ function SessionList() {
   const end = useRef<HTMLButtonElement>(null);
   const after = moreAfter.value;
   useEffect(() => {
-    if (!end.current) return undefined;
-    const observer = new IntersectionObserver(([entry]) => {
-      if (entry?.isIntersecting) void loadMore().catch(() => undefined);
-    });
-    observer.observe(end.current);
-    return () => observer.disconnect();
-  }, [after]);
+    const list = end.current?.closest(".session-list");
+    if (!list) return undefined;
+    const fill = () => {
+      const near = list.scrollHeight - list.scrollTop - list.clientHeight < 400;
+      if (near) void loadMore().catch(() => undefined);
+    };
+    fill();
+    list.addEventListener("scroll", fill, { passive: true });
+    return () => list.removeEventListener("scroll", fill);
+  }, [after, sessions.value]);
   const groups: { day: string; list: Session[] }[] = [];
   for (const session of sessions.value) {
     const day = dayOf(session);

@@ -61,7 +61,11 @@ function Piece(props: { conversation: Conversation; message: Message; chosen: bo
   return (
     <>
       {showTokens && tokens ? (
-        <TokenView tokens={tokens} onBranch={(index, text) => void attempt(() => conversation.branchAtToken(message, index, text))} />
+        <TokenView
+          tokens={tokens}
+          whole={message.content}
+          onBranch={(index, text) => void attempt(() => conversation.branchAtToken(message, index, text))}
+        />
       ) : (
         <span
           id={`message-${message.id}`}

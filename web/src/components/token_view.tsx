@@ -34,8 +34,14 @@ function Chunk({ tokens, begin, chosen }: { tokens: readonly TokenRecord[]; begi
   );
 }
 
-export function TokenView(props: { tokens: readonly TokenRecord[]; onBranch?: (index: number, text: string) => void }) {
-  const { tokens, onBranch } = props;
+// `whole`: all of the text; what stands before the tokens was there already.
+export function TokenView(props: {
+  tokens: readonly TokenRecord[];
+  whole: string;
+  onBranch?: (index: number, text: string) => void;
+}) {
+  const { tokens, whole, onBranch } = props;
+  const written = tokens.reduce((length, { text }) => length + text.length, 0);
   const [chosen, setChosen] = useState<number | null>(null);
   const [place, setPlace] = useState({ left: 0, top: 0 });
   const holder = useRef<HTMLDivElement>(null);
@@ -79,6 +85,7 @@ export function TokenView(props: { tokens: readonly TokenRecord[]; onBranch?: (i
         onClick={point}
         onKeyDown={keys}
       >
+        {whole.slice(0, Math.max(0, whole.length - written))}
         {chunks}
       </div>
       {token && chosen !== null ? (

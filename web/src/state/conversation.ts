@@ -306,6 +306,12 @@ export class Conversation {
     this.onChange(this);
   }
 
+  private async dropBeginning(beginning: Message): Promise<void> {
+    const now = this.tree.value.get(this.leaf.value);
+    const superseded = now && now.id !== beginning.id && now.parent === beginning.parent && now.content.startsWith(beginning.content);
+    if (superseded && this.tree.value.children(beginning.id).length === 0) await this.deleteBelow(beginning);
+  }
+
   // Another version of an answer, written by hand.
   async storeVersion(parent: number | null, role: string, content: string): Promise<Message | null> {
     if (this.live.value) return null;
@@ -324,7 +330,11 @@ export class Conversation {
     const all = tokens.map((token) => token.text).join("");
     const before = message.content.endsWith(all) ? message.content.slice(0, message.content.length - all.length) : "";
     const stored = await this.storeVersion(message.parent, "assistant", before + written + instead);
-    if (stored) await this.continueText(stored);
+    if (!stored) return;
+    // A story goes on after the piece; a chat's answer goes on within it, as a version of its own that begins like
+    // the stored one, which then has served its purpose.
+    if (this.mode.value === "story") await this.answerTo(stored.id);
+    else if (await this.continueText(stored)) await this.dropBeginning(stored);
   }
 }
 

@@ -35,16 +35,31 @@ export async function attempt<T>(work: () => Promise<T>): Promise<T | undefined>
 
 export async function refreshList(): Promise<void> {
   const page = await api.sessions(showArchived.value);
-  sessions.value = page.sessions;
-  moreAfter.value = page.next;
+  // What was scrolled to already stays in the list.
+  const last = page.sessions[page.sessions.length - 1];
+  const known = new Set(page.sessions.map(({ id }) => id));
+  const further =
+    page.next === null || !last ? [] : sessions.value.filter(({ id, updated_at }) => updated_at <= last.updated_at && !known.has(id));
+  sessions.value = [...page.sessions, ...further];
+  if (further.length === 0) moreAfter.value = page.next;
   listLoaded.value = true;
+  // The server gives a session its first title.
+  const now = page.sessions.find(({ id }) => id === current.value.id);
+  if (now) current.value.session.value = now;
 }
 
-export async function loadMore(): Promise<void> {
-  if (moreAfter.value === null) return;
+let loadingMore: Promise<void> | null = null;
+
+export function loadMore(): Promise<void> {
+  loadingMore ??= fetchMore().finally(() => (loadingMore = null));
+  return loadingMore;
+}
+
+async function fetchMore(): Promise<void> {
   const after = moreAfter.value;
+  if (after === null) return;
   const page = await api.sessions(showArchived.value, after);
-  if (moreAfter.value !== after) return; // somebody else was faster
+  if (moreAfter.value !== after) return; // the list was begun anew
   const known = new Set(sessions.value.map((session) => session.id));
   sessions.value = [...sessions.value, ...page.sessions.filter((session) => !known.has(session.id))];
   moreAfter.value = page.next;
