@@ -5,6 +5,7 @@ import type { Page } from "playwright-core";
 import { type TestBrowser, openBrowser } from "../browser";
 import { leaks, payloads } from "../hostile";
 import { MockServer, shippedHeaders, wordsOf } from "../mock_server";
+import { drawAll, nothingHappened, watchFor } from "../nothing_happened";
 import { finished, send } from "./page_fixture";
 
 let browser: TestBrowser;
@@ -13,15 +14,7 @@ const requests: string[] = [];
 
 before(async () => {
   browser = await openBrowser();
-  browser.context.on("request", (request) => requests.push(request.url()));
-  browser.context.on("dialog", (dialog) => {
-    requests.push(`dialog: ${dialog.message()}`);
-    void dialog.dismiss();
-  });
-  // Attempts that the policy stopped count as well: the page must not even try.
-  await browser.context.addInitScript(() => {
-    addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
-  });
+  await watchFor(browser.context, requests);
 });
 beforeEach(async () => {
   await mock?.stop();
@@ -44,48 +37,6 @@ async function open(path = "/"): Promise<Page> {
   return page;
 }
 
-const allowedTags = new Set(
-  ("a annotation article aside bdi blockquote body br button circle code dd details dialog div dl dt em figcaption figure footer form g h1 h2 h3 h4 h5 h6 " +
-    "head header hr html i input kbd label li line link main mark math menclose meta meter mfrac mi mn mo mover mpadded mphantom mroot mrow ms mspace msqrt " +
-    "mstyle msub msubsup msup mtable mtd mtext mtr munder munderover nav noscript ol option p path pre progress rect s script section select semantics small span " +
-    "strong svg table tbody td textarea th thead time title tr ul").split(" "),
-);
-
-async function nothingHappened(page: Page): Promise<void> {
-  const state = await page.evaluate(() => ({
-    pwned: "pwned" in window,
-    tags: [...new Set([...document.querySelectorAll("*")].map((one) => one.localName))],
-    handlers: [...document.querySelectorAll("*")].flatMap((one) => one.getAttributeNames().filter((name) => name.startsWith("on") || name === "srcdoc" || name === "formaction")),
-    addresses: [...document.querySelectorAll("a[href]")].map((one) => (one as HTMLAnchorElement).href).filter((href) => !/^(https?|mailto):/.test(href)),
-    links: [...document.querySelectorAll<HTMLAnchorElement>(".markdown a")].filter((one) => one.target !== "_blank" || !one.relList.contains("noopener") || !one.relList.contains("noreferrer")).length,
-    scripts: [...document.scripts].map((one) => new URL(one.src).origin),
-  }));
-  assert.equal(state.pwned, false);
-  assert.deepEqual(state.tags.filter((tag) => !allowedTags.has(tag)), []);
-  assert.deepEqual(state.handlers, []);
-  assert.deepEqual(state.addresses, []);
-  assert.equal(state.links, 0);
-  assert.deepEqual([...new Set(state.scripts)], [mock.url]);
-  assert.deepEqual(requests.filter((url) => !url.startsWith(mock.url) && !url.startsWith("data:image/svg")), []);
-  assert.deepEqual(browser.complaints, []);
-}
-
-async function drawAll(page: Page, count: number): Promise<void> {
-  await page.waitForFunction((wanted) => document.querySelectorAll("article.message").length === wanted, count, { timeout: 60_000 });
-  // Content that is out of view is laid out too, and pointed at, focused and toggled.
-  await page.addStyleTag({ content: "" }).catch(() => undefined);
-  await page.evaluate(async () => {
-    const scroller = document.querySelector(".scroller")!;
-    for (let top = 0; top <= scroller.scrollHeight; top += 2000) {
-      scroller.scrollTop = top;
-      await new Promise((resolve) => setTimeout(resolve, 4));
-    }
-    document.querySelectorAll("article *").forEach((one) => {
-      for (const type of ["pointerenter", "mouseover", "mouseenter", "focus", "animationstart", "toggle", "load", "error"]) one.dispatchEvent(new Event(type, { bubbles: true }));
-    });
-  });
-}
-
 test(`E1: ${payloads.length} script payloads as answers`, async () => {
   assert.ok(payloads.length >= 500);
   const session = mock.addSession("payloads");
@@ -93,8 +44,7 @@ test(`E1: ${payloads.length} script payloads as answers`, async () => {
   for (const payload of payloads) parent = mock.addMessage(session, parent, "assistant", payload).id;
   const page = await open("/#/1");
   await drawAll(page, payloads.length);
-  browser.complaints.splice(0, browser.complaints.length, ...browser.complaints.filter((text) => !text.includes("policy: style-src")));
-  await nothingHappened(page);
+  await nothingHappened(page, mock.url, requests, browser.complaints);
   await page.close();
 });
 
@@ -107,8 +57,7 @@ test(`E1: ${payloads.length} script payloads as questions, with a name of a file
   }
   const page = await open("/#/1");
   await drawAll(page, payloads.length);
-  browser.complaints.splice(0, browser.complaints.length, ...browser.complaints.filter((text) => !text.includes("policy: style-src")));
-  await nothingHappened(page);
+  await nothingHappened(page, mock.url, requests, browser.complaints);
   await page.close();
 });
 
@@ -121,7 +70,7 @@ test("E1: script payloads streamed word by word", async () => {
   await page.getByRole("button", { name: "Show token probabilities" }).click();
   await page.hover("[data-token='3']");
   await page.waitForSelector(".alternatives");
-  await nothingHappened(page);
+  await nothingHappened(page, mock.url, requests, browser.complaints);
   await page.close();
 });
 
@@ -143,13 +92,13 @@ test("E1: script payloads as titles, system prompts, search results, branches an
   await page.keyboard.press("Control+k");
   await page.locator("dialog input").fill("window.pwned");
   await page.waitForSelector("[role=option]");
-  await nothingHappened(page);
+  await nothingHappened(page, mock.url, requests, browser.complaints);
   await page.keyboard.press("Escape");
   mock.status = { ready: false, model: null, error: `<img src=x onerror=window.pwned=1>`, progress: null, cache: null, running: 0, waiting: 0, version: "<b>", defaults: null };
   const other = await browser.context.newPage();
   await other.goto(mock.url);
   await other.waitForSelector("[role=alert]:has-text('onerror')");
-  await nothingHappened(other);
+  await nothingHappened(other, mock.url, requests, browser.complaints);
   await other.close();
   await page.close();
 });
@@ -171,7 +120,6 @@ test(`E2: ${leaks.length} ways to make the page tell a stranger`, async () => {
   assert.ok(links.length > 60);
   // Where a link leads is to be read beside it.
   assert.ok(links.filter((text) => text.startsWith("innocent")).every((text) => /\(leak-\d+-link\.example\)/.test(text)));
-  browser.complaints.splice(0, browser.complaints.length, ...browser.complaints.filter((text) => !text.includes("policy: style-src")));
-  await nothingHappened(page);
+  await nothingHappened(page, mock.url, requests, browser.complaints);
   await page.close();
 });

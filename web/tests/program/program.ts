@@ -37,6 +37,9 @@ export class Program {
     await ended;
     this.process = null;
   }
+  again(signal: NodeJS.Signals = "SIGTERM"): void {
+    this.process?.kill(signal);
+  }
   async end(): Promise<void> {
     await this.stop("SIGKILL");
     rmSync(this.home, { recursive: true, force: true });
