@@ -1,5 +1,5 @@
 // Runs the page's tests: types, unit tests, then headless Chromium against the mock and the real program.
-//   node tests/run.mjs unit|page|program|types    node tests/run.mjs mock [PORT]
+//   node tests/run.mjs unit|page|program|types    node tests/run.mjs mock [PORT]    node tests/run.mjs pictures
 // Exit 77: something is missing (said aloud), the rest passed.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
@@ -59,7 +59,7 @@ if (what === "mock") {
     environment.TESSERA_CHROMIUM = chromium;
     environment.TESSERA_SITE = buildPage();
   }
-  if (what === "program") {
+  if (what === "program" || what === "pictures") {
     if (!process.env.TESSERA_BINARY || !existsSync(process.env.TESSERA_BINARY)) {
       console.log("SKIPPED: TESSERA_BINARY names no program");
       process.exit(77);
@@ -71,6 +71,7 @@ if (what === "mock") {
       process.exit(77);
     }
   }
-  const files = await bundle(filesOf(what));
-  process.exitCode = run(process.execPath, ["--enable-source-maps", "--test", ...rest, ...files], { env: environment });
+  const files = await bundle(what === "pictures" ? [join(web, "tests", "pictures.ts")] : filesOf(what));
+  const test = what === "pictures" ? [] : ["--test"];
+  process.exitCode = run(process.execPath, ["--enable-source-maps", ...test, ...rest, ...files], { env: environment });
 }

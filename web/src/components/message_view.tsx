@@ -125,6 +125,9 @@ function EditMessage({ conversation, message }: { conversation: Conversation; me
   );
 }
 
+// Answers that did not come to their own end, and can go on.
+const cutShort = new Set(["length", "cancelled", "error"]);
+
 function Actions(props: { conversation: Conversation; message: Message; tokens: boolean; onTokens?: () => void }) {
   const { conversation, message } = props;
   const w = words();
@@ -139,6 +142,11 @@ function Actions(props: { conversation: Conversation; message: Message; tokens: 
     <div class="actions">
       <Versions conversation={conversation} message={message} />
       {message.role === "assistant" ? <Measures conversation={conversation} message={message} /> : null}
+      {message.role === "assistant" && last && cutShort.has(message.finish_reason ?? "") ? (
+        <button type="button" class="quiet" disabled={busy} onClick={() => void attempt(() => conversation.continueText(message))}>
+          <Icon name="next" /> {w.continue}
+        </button>
+      ) : null}
       <IconButton icon={copied ? "check" : "copy"} label={copied ? w.copied : w.copyMessage} onClick={copy} />
       <IconButton icon="edit" label={w.edit} disabled={busy} onClick={() => (editing.value = message.id)} />
       {message.role === "assistant" ? (

@@ -218,3 +218,14 @@ test("a story goes on from nothing, from a person's words, and anew", async () =
   assert.match(await page.locator(".prose").innerText(), /part 3 Then it rained\. part 4/);
   assert.equal(f.mock.sessions.get(1)!.parameters.mode, "story");
 });
+
+test("an answer that was cut short goes on where it stopped, as a version of its own", async () => {
+  f.mock.makeReply = (request) => ({ tokens: wordsOf(request.continue ? " and so it ended." : "It began well, "), ...(request.continue ? {} : { failAfter: 3 }) });
+  const page = await openPage(f);
+  await send(page, "Tell");
+  await page.waitForSelector("article.assistant:has-text('It began well') .reason");
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.waitForSelector("article.assistant:has-text('It began well, and so it ended.')");
+  await finished(page);
+  assert.equal(await page.locator("article.assistant .versions").innerText(), "2/2");
+});
