@@ -18,6 +18,7 @@ std::span<const Command> commands() {
       Command{"models", "list the models on this machine, or remove one", define_models},
       Command{"tokenize", "turn text into token ids, and back", define_tokenize},
       Command{"template", "render a chat template", define_template},
+      Command{"train", "train a model, from scratch or further", define_train},
       Command{"quantize", "store a model in fewer bits, as a GGUF file", define_quantize},
       Command{"perplexity", "measure how well a model predicts a text", define_perplexity},
       Command{"bench", "measure the speed of prefill and decode", define_bench},

@@ -23,5 +23,6 @@ void define_perplexity(CLI::App& app);
 void define_bench(CLI::App& app);
 void define_serve(CLI::App& app);
 void define_plot(CLI::App& app);
+void define_train(CLI::App& app);
 
 }  // namespace tessera::cli

@@ -14,7 +14,10 @@ TrainingTable make_table(Isa isa) {
   table.isa = isa;
 #if defined(__x86_64__)
   if (isa == Isa::avx2) avx2::fill_training(table);
-  if (isa == Isa::avx512 || isa == Isa::amx) avx512::fill_training(table);
+  if (isa == Isa::avx512 || isa == Isa::amx) {
+    avx512::fill_training(table);
+    if (__builtin_cpu_supports("avx512bf16") != 0) avx512_bf16::fill_training(table);
+  }
 #endif
   return table;
 }

@@ -42,6 +42,11 @@ MatmulPrecisionScope::~MatmulPrecisionScope() { active_precision = outer_; }
 
 MatmulPrecision matmul_precision() { return active_precision; }
 
+bool has_fast_bf16() {
+  constexpr auto kBf16 = static_cast<std::size_t>(kernels::GemmPrecision::bf16);
+  return kernels::active_training().gemm[kBf16] != kernels::training_table(Isa::scalar).gemm[kBf16];
+}
+
 void matrix_product(const ConstMatrixView& a, const ConstMatrixView& b, float* c, std::int64_t c_stride,
                     bool accumulate) {
   const ProfileTimer timer("matrix_product");

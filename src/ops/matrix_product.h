@@ -34,6 +34,8 @@ class MatmulPrecisionScope {
   MatmulPrecision outer_;
 };
 MatmulPrecision matmul_precision();
+// Whether this CPU multiplies bf16 faster than float32; elsewhere MatmulPrecision::bf16 is a slow definition.
+bool has_fast_bf16();
 
 // c [rows, columns] = a b, or c += a b. An element is one chain of multiply-adds over ascending k: the same
 // bits on any number of threads. Error internal on shapes that do not fit.

@@ -9,3 +9,7 @@ void fill_training(TrainingTable& table);
 namespace tessera::kernels::avx512 {
 void fill_training(TrainingTable& table);
 }  // namespace tessera::kernels::avx512
+
+namespace tessera::kernels::avx512_bf16 {
+void fill_training(TrainingTable& table);
+}  // namespace tessera::kernels::avx512_bf16

@@ -1,0 +1,144 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/progress_bar.h"
+#include "cli/terminal.h"
+#include "train/training_run.h"
+
+namespace tessera::cli {
+namespace {
+
+using train::StepLine;
+using train::TrainingConfig;
+
+constexpr const char* kFooter = R"(
+A character model of a text, in a minute or two (docs/training.md):
+  tessera tokenizer train --type char -o run/tokenizer input.txt
+  tessera data -m run/tokenizer/tokenizer.json -o run/data input.txt
+  tessera train --data run/data --out run/model
+  tessera generate -m run/model/latest "O Romeo"
+
+--config FILE holds the same settings as YAML ("learning-rate: 1e-3"); flags win over it.
+In a terminal a progress bar stands below the lines; RUN/metrics.jsonl has every step.
+Ctrl-C writes a checkpoint and stops; --resume goes on from the newest complete one, to the same bits.
+)";
+
+struct TrainFlags {
+  std::string yaml;
+  TrainingConfig config;
+  // Copies a setting that was given as a flag into another configuration.
+  std::vector<std::function<void(TrainingConfig&)>> given;
+};
+
+void add_setting(CLI::App& app, const std::shared_ptr<TrainFlags>& flags, const std::string& name,
+                 const char* help, auto& field) {
+  using Field = std::remove_reference_t<decltype(field)>;
+  CLI::Option* option = nullptr;
+  if constexpr (std::is_same_v<Field, bool>) {
+    option = add_flag(app, "--" + name, field, help);
+  } else {
+    option = add_option(app, "--" + name, field, help);
+  }
+  flags->given.push_back([option, name, &field](TrainingConfig& target) {
+    if (option->count() == 0) return;
+    train::for_each_setting(target, [&](const char* other, const char* /*help*/, auto& place) {
+      if constexpr (std::is_same_v<std::remove_reference_t<decltype(place)>, Field>) {
+        if (name == other) place = field;
+      }
+    });
+  });
+}
+
+// "step 120/2000  loss 2.4133  val 2.4021  lr 9.9e-04  norm 0.81  52.1k tokens/s  31% of peak  0:42 left"
+std::string step_text(const StepLine& line) {
+  std::string text = fmt::format("step {}/{}  loss {:.4f}", line.result.step, line.steps, line.result.loss);
+  if (line.validation_loss) text += fmt::format("  val {:.4f}", *line.validation_loss);
+  return text + fmt::format("  lr {:.2e}  norm {:.2f}  {:.1f}k tokens/s  {:.0f}% of peak  {} left",
+                            line.result.learning_rate, line.result.gradient_norm,
+                            line.tokens_per_second / 1e3, 100 * line.share_of_peak,
+                            duration_text(line.seconds_left));
+}
+
+// Lines to standard output; below them, in a terminal, the bar.
+class TrainingScreen {
+ public:
+  explicit TrainingScreen(bool every_step) : every_step_(every_step), display_(STDERR_FILENO) {}
+
+  train::TrainingEvents events() {
+    train::TrainingEvents events;
+    events.note = [this](const std::string& text) { print(text); };
+    events.step = [this](const StepLine& line) { step(line); };
+    events.checkpoint = [this](const std::string& path) { print("wrote " + path); };
+    events.evaluating = [this](std::int64_t done, std::int64_t all) {
+      show("evaluate", static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(all), "windows", 0);
+    };
+    return events;
+  }
+  void clear() { display_.clear(); }
+
+ private:
+  void print(const std::string& text) {
+    display_.clear();
+    fmt::print("{}\n", terminal_safe(text));
+    std::fflush(stdout);
+  }
+  void show(const char* stage, std::uint64_t done, std::uint64_t all, const char* unit, double per_second) {
+    display_.show({.stage = stage,
+                   .subject = stage,
+                   .done = done,
+                   .total = all,
+                   .unit = unit,
+                   .seconds = 0,
+                   .per_second = per_second,
+                   .finished = false});
+  }
+  void step(const StepLine& line) {
+    const bool told = every_step_ || line.validation_loss || line.result.step <= 10 ||
+                      line.result.step % 50 == 0 || line.result.step == line.steps;
+    if (told) print(step_text(line));
+    const double per_second = line.tokens_per_second / static_cast<double>(line.result.tokens);
+    show("train", static_cast<std::uint64_t>(line.result.step), static_cast<std::uint64_t>(line.steps),
+         "steps", per_second);
+  }
+
+  bool every_step_;
+  ProgressDisplay display_;
+};
+
+void train_model(const TrainFlags& flags) {
+  TrainingConfig config;
+  if (!flags.yaml.empty()) train::read_training_yaml(flags.yaml, config);
+  for (const auto& copy : flags.given) copy(config);
+  const InterruptGuard interrupt;
+  TrainingScreen screen(!is_terminal(STDOUT_FILENO));
+  const train::TrainingResult result = train::run_training(config, screen.events(), interrupt.flag());
+  screen.clear();
+  std::string text = fmt::format("{} {} steps, {} of training, loss {:.4f}",
+                                 result.stopped ? "stopped after" : "done:", result.steps,
+                                 duration_text(result.training_seconds), result.last_loss);
+  if (result.validation_loss) text += fmt::format(", validation loss {:.4f}", *result.validation_loss);
+  fmt::print("{}\ntry it: tessera generate -m {} \"Once\"\n", text, result.checkpoint);
+}
+
+}  // namespace
+
+void define_train(CLI::App& app) {
+  const auto flags = std::make_shared<TrainFlags>();
+  app.add_option("--config", flags->yaml, "settings as a YAML file")
+      ->envname(environment_name("--train-config"));
+  train::for_each_setting(flags->config, [&](const char* name, const char* help, auto& field) {
+    add_setting(app, flags, name, help, field);
+  });
+  app.footer(kFooter);
+  app.callback([flags] { train_model(*flags); });
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,52 @@
+// What training leaves on the disk: a folder in Hugging Face's layout that every command opens as a model,
+// and beside the weights what is needed to go on as if nothing had happened.
+//
+//   RUN/checkpoint-500/config.json, model.safetensors, tokenizer.json ...   the model
+//   RUN/checkpoint-500/optimizer.safetensors                                the optimizer's memory
+//   RUN/checkpoint-500/training_state.json       step, place in the data, and every file's size and XXH64
+//   RUN/latest                                   a link to the newest one
+//
+// A checkpoint is written beside its place and renamed when all of it is on the disk.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+#include "train/data_loader.h"
+#include "train/optimizer.h"
+
+namespace tessera::train {
+
+struct TrainingState {
+  std::int64_t step = 0;
+  std::int64_t tokens = 0;  // seen so far
+  std::uint64_t seed = 0;
+  DataLoaderState data;
+  double best_validation_loss = 0;  // 0: none yet
+};
+
+// Files that a checkpoint holds besides what training changes: copied as they are, under these names.
+struct CompanionFile {
+  std::string path;
+  std::string name;  // "config.json", "tokenizer.json"
+};
+
+// Writes RUN/checkpoint-STEP and returns its path. Error io: then there is nothing new under that name.
+std::string write_checkpoint(const std::string& run_folder, const models::Model& model,
+                             const Optimizer& optimizer, const TrainingState& state,
+                             const std::vector<CompanionFile>& companions);
+
+// The newest checkpoint of `run_folder` whose files are all there with the sizes and checksums that it says;
+// nullopt when there is none. `rejected` gets a line about each newer one that is not complete.
+std::optional<std::string> newest_checkpoint(const std::string& run_folder,
+                                             std::vector<std::string>* rejected = nullptr);
+// Error bad_input naming file and key.
+TrainingState read_training_state(const std::string& checkpoint);
+// Fills the optimizer's memory. Error bad_input naming a tensor that is missing or has another shape.
+void restore_optimizer(const std::string& checkpoint, Optimizer& optimizer, std::int64_t step);
+// Removes all but the `keep` newest, and what an interrupted write left behind.
+void remove_old_checkpoints(const std::string& run_folder, std::int64_t keep);
+
+}  // namespace tessera::train

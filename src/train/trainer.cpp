@@ -1,0 +1,153 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "nn/attention/flash_attention.h"
+#include "ops/cross_entropy.h"
+
+namespace tessera::train {
+namespace {
+
+static_assert(kIgnoredTarget == ops::kIgnoredTarget);
+
+Tensor loss_of(const models::Model& model, const SequenceBatch& batch, double label_smoothing,
+               std::int64_t normalizer) {
+  nn::FlashAttention attention;
+  const Tensor hidden = model.forward(batch.ragged(), attention);  // [B T, C]
+  const models::OutputHead head = model.output_head();
+  return ops::linear_cross_entropy(hidden, head.weight, batch.targets,
+                                   {.label_smoothing = static_cast<float>(label_smoothing),
+                                    .logit_softcap = head.logit_softcap,
+                                    .normalizer = normalizer});
+}
+
+}  // namespace
+
+SequenceBatch::SequenceBatch(const Batch& batch)
+    : tokens(batch.inputs.begin(), batch.inputs.end()), targets(batch.targets) {
+  query_start.push_back(0);
+  const auto close_sequence = [&](std::size_t end) {
+    context_length.push_back(static_cast<std::int32_t>(end) - query_start.back());
+    query_start.push_back(static_cast<std::int32_t>(end));
+  };
+  const auto width = static_cast<std::size_t>(batch.T);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const bool new_row = i % width == 0;
+    const bool new_document =
+        !batch.documents.empty() && batch.documents[i] != batch.documents[i - (new_row ? 0 : 1)];
+    if (i > 0 && (new_row || new_document)) close_sequence(i);
+    positions.push_back(static_cast<std::int32_t>(i) - query_start.back());
+  }
+  close_sequence(tokens.size());
+}
+
+RaggedBatch SequenceBatch::ragged() const {
+  return {.tokens = tokens,
+          .positions = positions,
+          .query_start = query_start,
+          .context_length = context_length,
+          .slot_mapping = {},
+          .block_tables = {}};
+}
+
+std::int64_t SequenceBatch::counted() const {
+  return std::ranges::count_if(targets, [](std::int32_t target) { return target != kIgnoredTarget; });
+}
+
+Trainer::Trainer(const models::Model& model, const TrainerOptions& options)
+    : model_(&model), options_(options), optimizer_(model.parameters(), options.optimizer) {
+  if (model.parameters().empty()) fail(ErrorKind::bad_usage, "trainer: the model was not made to be trained");
+  if (options.accumulation < 1) {
+    fail(ErrorKind::bad_usage, "accumulation: expected 1 or more, found {}", options.accumulation);
+  }
+  for (const models::Parameter& parameter : model.parameters()) tape_.watch(parameter.tensor);
+}
+
+StepResult Trainer::step(const NextBatch& next_batch) {
+  StepResult result;
+  std::vector<SequenceBatch> batches;
+  std::int64_t counted = 0;
+  for (std::int64_t i = 0; i < options_.accumulation; ++i) {
+    Batch batch;
+    next_batch(batch);
+    batches.emplace_back(batch);
+    counted += batches.back().counted();
+    result.tokens += static_cast<std::int64_t>(batches.back().tokens.size());
+  }
+  const ops::MatmulPrecisionScope precision(options_.precision);
+  tape_.zero_gradients();
+  for (const SequenceBatch& batch : batches) {
+    const autograd::RecordingScope recording(tape_);
+    const Tensor loss = loss_of(*model_, batch, options_.label_smoothing, counted);
+    result.loss += double{loss.as<float>()[0]};
+    tape_.backward(loss);
+  }
+  result.learning_rate = options_.schedule.at(steps_taken());
+  result.gradient_norm =
+      std::isfinite(result.loss) ? optimizer_.step(tape_, result.learning_rate) : result.loss;
+  if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
+    fail(ErrorKind::limit,
+         "step {}: expected finite numbers, found loss {} and gradient norm {}: the learning rate {} may be "
+         "too "
+         "high",
+         steps_taken() + 1, result.loss, result.gradient_norm, result.learning_rate);
+  }
+  result.step = steps_taken();
+  return result;
+}
+
+double evaluate(const models::Model& model, const TokenDataset& dataset, std::int64_t batch_size,
+                const std::function<void(std::int64_t, std::int64_t)>& progress) {
+  const autograd::NoGradientScope forward_only;
+  double sum = 0;
+  std::int64_t counted = 0;
+  const std::int64_t width = dataset.seq_len();
+  for (std::int64_t first = 0; first < dataset.size(); first += batch_size) {
+    Batch batch;
+    batch.B = std::min(batch_size, dataset.size() - first);
+    batch.T = width;
+    const auto elements = static_cast<std::size_t>(batch.B * width);
+    batch.inputs.resize(elements);
+    batch.targets.resize(elements);
+    if (dataset.separate_documents()) batch.documents.resize(elements);
+    for (std::int64_t row = 0; row < batch.B; ++row) {
+      const auto part = [&](std::vector<std::int32_t>& values) {
+        return std::span(values).subspan(static_cast<std::size_t>(row * width),
+                                         static_cast<std::size_t>(width));
+      };
+      dataset.window(first + row, part(batch.inputs), part(batch.targets),
+                     batch.documents.empty() ? std::span<std::int32_t>() : part(batch.documents));
+    }
+    const SequenceBatch sequences(batch);
+    sum += double{loss_of(model, sequences, 0.0, 1).as<float>()[0]};
+    counted += sequences.counted();
+    if (progress) progress(first + batch.B, dataset.size());
+  }
+  return sum / static_cast<double>(std::max<std::int64_t>(1, counted));
+}
+
+double training_flops_per_token(const models::Model& model, std::int64_t seq_len) {
+  double weights = 0;
+  const models::OutputHead head = model.output_head();
+  for (const models::Parameter& parameter : model.parameters()) {
+    // Tables that are only looked up are not multiplied; a tied head is.
+    const bool is_table =
+        parameter.tensor.rank() == 2 &&
+        (parameter.name.find("embed") != std::string::npos ||
+         parameter.name.find("wte") != std::string::npos || parameter.name.find("wpe") != std::string::npos);
+    const bool is_head = parameter.tensor.rank() == 2 && parameter.tensor.raw() == head.weight.raw();
+    if (parameter.tensor.rank() == 2 && (!is_table || is_head)) {
+      weights += static_cast<double>(parameter.tensor.elements());
+    }
+  }
+  double attention = 0;  // two products of head_dim a key, of which a causal row sees half
+  for (const models::KeyValueShape& layer : model.config().layers) {
+    attention += 2.0 * static_cast<double>(model.config().num_attention_heads * layer.head_dim) *
+                 static_cast<double>(seq_len) / 2.0;
+  }
+  return 6.0 * (weights + attention);
+}
+
+}  // namespace tessera::train

@@ -1,0 +1,77 @@
+// One training step: batches forward with the tape on, fused loss, backward, clip, optimizer. What happens
+// around the steps is train/training_run.h.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "models/model.h"
+#include "ops/matrix_product.h"
+#include "train/data_loader.h"
+#include "train/learning_rate.h"
+#include "train/optimizer.h"
+#include "train/token_dataset.h"
+
+namespace tessera::train {
+
+struct TrainerOptions {
+  LearningRateSchedule schedule;
+  OptimizerOptions optimizer;
+  std::int64_t accumulation = 1;  // batches that make up a step
+  double label_smoothing = 0.0;
+  ops::MatmulPrecision precision = ops::MatmulPrecision::f32;
+};
+
+struct StepResult {
+  std::int64_t step = 0;  // from 1: how many have been taken
+  double loss = 0;        // mean over the step's targets, in nats
+  double learning_rate = 0;
+  double gradient_norm = 0;  // before clipping
+  std::int64_t tokens = 0;
+};
+
+// A batch as models take it: rows, or the documents within them, are sequences of their own.
+struct SequenceBatch {
+  explicit SequenceBatch(const Batch& batch);
+  RaggedBatch ragged() const;
+  std::int64_t counted() const;  // targets that count
+
+  std::vector<TokenId> tokens;
+  std::vector<std::int32_t> targets, positions, query_start, context_length;
+};
+
+class Trainer {
+ public:
+  // Gives the next batch, starting over at the end of an epoch.
+  using NextBatch = std::function<void(Batch&)>;
+
+  // `model` must be trainable (WeightForm::trainable) and outlive the trainer. Error bad_usage otherwise.
+  Trainer(const models::Model& model, const TrainerOptions& options);
+
+  // Error limit when the loss or the gradient is not finite: then the parameters are as they were.
+  StepResult step(const NextBatch& next_batch);
+
+  std::int64_t steps_taken() const { return optimizer_.steps_taken(); }
+  Optimizer& optimizer() { return optimizer_; }
+  const models::Model& model() const { return *model_; }
+  const TrainerOptions& options() const { return options_; }
+
+ private:
+  const models::Model* model_;
+  TrainerOptions options_;
+  autograd::Tape tape_;
+  Optimizer optimizer_;
+};
+
+// Mean loss in nats over every target of the dataset, `batch_size` windows at a time. `progress(done, all)`
+// may throw to stop.
+double evaluate(const models::Model& model, const TokenDataset& dataset, std::int64_t batch_size,
+                const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+
+// Multiply-adds of one token's forward and backward, times two: 6 for each weight of a matrix product, and
+// the attention's (Narayanan et al. 2021, appendix).
+double training_flops_per_token(const models::Model& model, std::int64_t seq_len);
+
+}  // namespace tessera::train

@@ -1,0 +1,80 @@
+// The standing experiment: a character model of tinyshakespeare in nanoGPT's CPU configuration, whose
+// published validation loss is 1.88. The text (1,115,394 characters, Karpathy's char-rnn) does not belong to
+// the project: TESSERA_TINYSHAKESPEARE names it, and without it the experiment is skipped.
+// tests/unit/train/trainer_test.cpp holds the same model's first steps against PyTorch in every run.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <set>
+
+#include "base/atomic_file.h"
+#include "base/mapped_file.h"
+#include "train/initial_weights.h"
+#include "train/trainer.h"
+#include "train/training_config.h"
+
+namespace tessera::train {
+namespace {
+
+struct Split {
+  std::vector<TokenId> train, validation;
+  std::int64_t vocabulary = 0;
+};
+
+Split split_characters(const std::string& text) {
+  const std::set<char> symbols(text.begin(), text.end());
+  std::vector<TokenId> ids;
+  for (const char c : text) {
+    ids.push_back(static_cast<TokenId>(std::distance(symbols.begin(), symbols.find(c))));
+  }
+  const auto border = static_cast<std::ptrdiff_t>(0.9 * static_cast<double>(ids.size()));
+  return {{ids.begin(), ids.begin() + border},
+          {ids.begin() + border, ids.end()},
+          static_cast<std::int64_t>(symbols.size())};
+}
+
+struct Outcome {
+  double validation_loss = 0;
+  double training_seconds = 0;
+};
+
+Outcome train_once(const Split& split, std::uint64_t seed) {
+  const TrainingConfig config;  // its defaults are this experiment
+  const std::string config_path = ::testing::TempDir() + "char_shakespeare_config.json";
+  write_file_atomically(config_path, model_config_json(config, split.vocabulary));
+  const auto model =
+      models::create_model(InitialWeights(config_path, seed), {.weight_form = models::WeightForm::trainable});
+  const TokenDataset train(split.train, {.seq_len = config.seq_len, .stride = 1});
+  const TokenDataset validation(split.validation, {.seq_len = config.seq_len, .keep_tail = true});
+  DataLoader loader(train, {.batch_size = config.batch_size, .seed = seed});
+  Trainer trainer(*model, trainer_options(config));
+  const auto start = std::chrono::steady_clock::now();
+  for (std::int64_t step = 0; step < config.steps; ++step) {
+    trainer.step([&](Batch& batch) { ASSERT_TRUE(loader.next(batch)); });
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return {evaluate(*model, validation, 128), seconds};
+}
+
+TEST(CharShakespeare, ReachesThePublishedLoss) {
+  const char* path = std::getenv("TESSERA_TINYSHAKESPEARE");
+  if (path == nullptr) GTEST_SKIP() << "TESSERA_TINYSHAKESPEARE names no text: the experiment did not run";
+  const Split split = split_characters(read_file(path));
+  ASSERT_EQ(split.train.size(), 1'003'854U);
+  ASSERT_EQ(split.validation.size(), 111'540U);
+  ASSERT_EQ(split.vocabulary, 65);
+  double sum = 0;
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
+    const Outcome outcome = train_once(split, seed);
+    sum += outcome.validation_loss;
+    RecordProperty("seconds_of_seed_" + std::to_string(seed), std::to_string(outcome.training_seconds));
+    printf("seed %d: validation loss %.4f after %.1f s\n", static_cast<int>(seed), outcome.validation_loss,
+           outcome.training_seconds);
+  }
+  EXPECT_LE(sum / 3, 1.90);
+}
+
+}  // namespace
+}  // namespace tessera::train
