@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "ops/dropout.h"
 #include "ops/elementwise.h"
 
 namespace tessera::models {
@@ -116,12 +117,13 @@ void DecoderModel::finish(const WeightLoader& weights) {
 }
 
 Tensor DecoderModel::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const {
-  Tensor x = embed_tokens_(batch.tokens);  // [T, C]
+  Tensor x = ops::dropout(embed_tokens_(batch.tokens));  // [T, C]
   for (std::size_t index = 0; index < layers_.size(); ++index) {
     const Layer& layer = layers_[index];
-    const Tensor normed = layer.input_layernorm(x);                                       // [T, C]
-    x = ops::add(x, layer.self_attn(static_cast<int>(index), normed, batch, attention));  // [T, C]
-    x = ops::add(x, layer.mlp(layer.post_attention_layernorm(x)));                        // [T, C]
+    Tensor h = layer.self_attn(static_cast<int>(index), layer.input_layernorm(x), batch, attention);
+    x = ops::add(x, ops::dropout(h));                  // [T, C]
+    h = layer.mlp(layer.post_attention_layernorm(x));  // [T, C]
+    x = ops::add(x, ops::dropout(h));                  // [T, C]
   }
   return norm_(x);  // [T, C]
 }

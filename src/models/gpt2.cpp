@@ -10,6 +10,7 @@
 #include "models/weight_loader.h"
 #include "nn/attention/self_attention.h"
 #include "nn/mlp.h"
+#include "ops/dropout.h"
 #include "ops/elementwise.h"
 
 namespace tessera::models {
@@ -155,11 +156,12 @@ Gpt2::Layer Gpt2::load_layer(const ConfigReader& config, WeightLoader& weights, 
 }
 
 Tensor Gpt2::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const {
-  Tensor x = ops::add(wte_(batch.tokens), wpe_(batch.positions));  // [T, C]
+  Tensor x = ops::dropout(ops::add(wte_(batch.tokens), wpe_(batch.positions)));  // [T, C]
   for (std::size_t index = 0; index < layers_.size(); ++index) {
     const Layer& layer = layers_[index];
-    x = ops::add(x, layer.attn(static_cast<int>(index), layer.ln_1(x), batch, attention));  // [T, C]
-    x = ops::add(x, layer.mlp(layer.ln_2(x)));                                              // [T, C]
+    const Tensor mixed = layer.attn(static_cast<int>(index), layer.ln_1(x), batch, attention);  // [T, C]
+    x = ops::add(x, ops::dropout(mixed));                                                       // [T, C]
+    x = ops::add(x, ops::dropout(layer.mlp(layer.ln_2(x))));                                    // [T, C]
   }
   return ln_f_(x);  // [T, C]
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "nn/attention/flash_attention.h"
 #include "ops/cross_entropy.h"
+#include "ops/dropout.h"
 
 namespace tessera::train {
 namespace {
@@ -77,6 +78,8 @@ StepResult Trainer::step(const NextBatch& next_batch) {
     result.tokens += static_cast<std::int64_t>(batches.back().tokens.size());
   }
   const ops::MatmulPrecisionScope precision(options_.precision);
+  const ops::DropoutScope dropout(
+      options_.dropout, options_.seed + static_cast<std::uint64_t>(steps_taken()) * 0x9e3779b97f4a7c15ULL);
   tape_.zero_gradients();
   for (const SequenceBatch& batch : batches) {
     const autograd::RecordingScope recording(tape_);

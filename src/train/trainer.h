@@ -9,6 +9,7 @@
 #include "autograd/tape.h"
 #include "models/model.h"
 #include "ops/matrix_product.h"
+#include "tensor/storage_cache.h"
 #include "train/data_loader.h"
 #include "train/learning_rate.h"
 #include "train/optimizer.h"
@@ -21,6 +22,8 @@ struct TrainerOptions {
   OptimizerOptions optimizer;
   std::int64_t accumulation = 1;  // batches that make up a step
   double label_smoothing = 0.0;
+  double dropout = 0.0;
+  std::uint64_t seed = 0;  // of the dropout masks, with the step
   ops::MatmulPrecision precision = ops::MatmulPrecision::f32;
 };
 
@@ -59,6 +62,7 @@ class Trainer {
   const TrainerOptions& options() const { return options_; }
 
  private:
+  StorageCacheScope kept_memory_;  // every step needs the same
   const models::Model* model_;
   TrainerOptions options_;
   autograd::Tape tape_;

@@ -100,6 +100,7 @@ void check_training_config(const TrainingConfig& c) {
   expect_within("beta2", c.beta2, 0, 1 - 1e-9);
   expect_within("weight-decay", c.weight_decay, 0, 10);
   expect_within("clip", c.clip, 0, 1e9);
+  expect_within("dropout", c.dropout, 0, 0.999);
   expect_within("label-smoothing", c.label_smoothing, 0, 0.999);
   if (c.precision != "f32" && c.precision != "bf16") {
     fail(ErrorKind::bad_usage, "precision: expected f32 or bf16, found '{}'", printable(c.precision));
@@ -121,6 +122,8 @@ TrainerOptions trainer_options(const TrainingConfig& c) {
                        .max_gradient_norm = c.clip};
   options.accumulation = c.accumulation;
   options.label_smoothing = c.label_smoothing;
+  options.dropout = c.dropout;
+  options.seed = c.seed;
   options.precision = c.precision == "bf16" ? ops::MatmulPrecision::bf16 : ops::MatmulPrecision::f32;
   return options;
 }

@@ -45,6 +45,7 @@ struct TrainingConfig {
   double weight_decay = 0.1;
   double clip = 1.0;
   double label_smoothing = 0.0;
+  double dropout = 0.0;
   // What is watched and kept.
   std::int64_t evaluate_every = 500;
   std::int64_t save_every = 500;
@@ -87,6 +88,7 @@ void for_each_setting(Config& c, Visitor&& visit) {
   visit("beta2", "of the second moment", c.beta2);
   visit("weight-decay", "of matrices alone", c.weight_decay);
   visit("clip", "longest gradient; 0: any", c.clip);
+  visit("dropout", "share of elements that are dropped of embeddings and residual branches", c.dropout);
   visit("label-smoothing", "share of the target that all tokens get", c.label_smoothing);
   visit("evaluate-every", "steps between measurements on the whole validation file; 0: at the end alone",
         c.evaluate_every);

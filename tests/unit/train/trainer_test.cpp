@@ -36,7 +36,8 @@ std::vector<StepResult> run_steps(const models::Model& model, const TrainerOptio
 }
 
 void expect_trace(const TrainerOptions& options, double tolerance) {
-  const auto golden = nlohmann::json::parse(read_file((golden_dir() / "training" / "trace.json").string()));
+  const auto golden =
+      nlohmann::json::parse(read_file((tessera::testing::golden_dir() / "training" / "trace.json").string()));
   const auto model = small_gpt();
   const std::vector<StepResult> results = run_steps(*model, options, static_cast<int>(golden.size()));
   for (std::size_t step = 0; step < golden.size(); ++step) {

@@ -90,12 +90,14 @@ TEST_F(TrainingRun, ResumesToTheSameBits) {
   for (const char* optimizer : {"adamw", "lion"}) {
     TrainingConfig whole = config(std::string("whole-") + optimizer);
     whole.optimizer = optimizer;
+    whole.dropout = 0.2;
     run_training(whole, {});
     std::mt19937_64 random(std::random_device{}());
     for (int trial = 0; trial < 4; ++trial) {
       const std::string out = std::string("parts-") + optimizer + std::to_string(trial);
       TrainingConfig part = config(out);
       part.optimizer = optimizer;
+      part.dropout = 0.2;
       const auto stop_at = std::uniform_int_distribution<std::int64_t>(1, 11)(random);
       std::atomic<bool> stop{false};
       TrainingEvents events;

@@ -1,0 +1,146 @@
+// tessera train as people run it, and a training process that is killed while it writes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "formats/open_model_files.h"
+#include "models/model.h"
+#include "support/run_command.h"
+#include "support/test_paths.h"
+#include "train/checkpoint.h"
+#include "train/token_file_writer.h"
+
+namespace tessera::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class TrainCommand : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directories(data());
+    for (const char* name : {"train.tokens", "validation.tokens"}) {
+      std::vector<TokenId> ids(300);
+      for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<TokenId>(i * i % 13);
+      train::TokenFileWriter writer((data() / name).string(), {.vocabulary_size = 13});
+      writer.add_document(ids);
+      writer.commit();
+    }
+  }
+  fs::path data() const { return folder_.path() / "data"; }
+  std::string out() const { return (folder_.path() / "run").string(); }
+  std::vector<std::string> command(std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments{"train",
+                                       "--data",
+                                       data().string(),
+                                       "--out",
+                                       out(),
+                                       "--layers",
+                                       "1",
+                                       "--heads",
+                                       "2",
+                                       "--hidden-size",
+                                       "16",
+                                       "--seq-len",
+                                       "8",
+                                       "--batch-size",
+                                       "2",
+                                       "--warmup",
+                                       "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(TrainCommand, PrintsALineAStepAndLeavesACheckpoint) {
+  const CommandResult result = run_tessera(command({"--steps", "5", "--evaluate-every", "5"}));
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("step 3/5  loss "));
+  EXPECT_THAT(result.output, HasSubstr("  val "));
+  EXPECT_THAT(result.output, HasSubstr("% of peak"));
+  EXPECT_TRUE(fs::exists(fs::path(out()) / "latest" / "model.safetensors"));
+  const CommandResult again = run_tessera(command({"--steps", "8"}));
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_THAT(again.errors, HasSubstr("--resume"));
+  const CommandResult resumed = run_tessera(command({"--steps", "8", "--resume"}));
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.errors;
+  EXPECT_THAT(resumed.output, HasSubstr("resumes at step 5"));
+  EXPECT_THAT(resumed.output, HasSubstr("step 8/8"));
+}
+
+TEST_F(TrainCommand, FlagsWinOverTheFile) {
+  const std::string yaml = (folder_.path() / "train.yaml").string();
+  FILE* file = std::fopen(yaml.c_str(), "w");
+  ASSERT_NE(file, nullptr);
+  std::fputs("steps: 3\nlearning-rate: 0.5\n", file);
+  std::fclose(file);
+  const CommandResult result =
+      run_tessera(command({"--config", yaml, "--learning-rate", "0.01", "--warmup", "0"}));
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("step 1/3"));
+  EXPECT_THAT(result.output, HasSubstr("lr 1.00e-02"));
+}
+
+TEST_F(TrainCommand, SaysInOneLineWhatCannotBe) {
+  const CommandResult result = run_tessera(command({"--heads", "5"}));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.errors, HasSubstr("heads: expected a divisor of the hidden size 16, found 5"));
+  EXPECT_EQ(std::count(result.errors.begin(), result.errors.end(), '\n'), 1);
+}
+
+pid_t start_training(const std::vector<std::string>& arguments) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  std::vector<std::string> all{tessera_binary()};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& argument : all) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  if (std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(126);
+  ::execv(pointers[0], pointers.data());
+  ::_exit(127);
+}
+
+// A process that writes a checkpoint every step is killed at a random moment, again and again: whatever it
+// left, the newest complete checkpoint loads, and no step that was once complete is lost. TESSERA_KILLS sets
+// how often.
+TEST_F(TrainCommand, LosesNoCheckpointWhenItIsKilled) {
+  const char* wanted = std::getenv("TESSERA_KILLS");
+  const int kills = wanted != nullptr ? std::atoi(wanted) : 12;
+  std::mt19937_64 random(std::random_device{}());
+  std::int64_t reached = 0;
+  for (int kill = 0; kill < kills; ++kill) {
+    const pid_t child = start_training(
+        command({"--steps", "1000000", "--save-every", "1", "--evaluate-every", "1000000", "--resume"}));
+    ASSERT_GT(child, 0);
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(std::uniform_int_distribution<int>(100, 600)(random)));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const auto newest = train::newest_checkpoint(out());
+    if (!newest) {
+      ASSERT_EQ(reached, 0) << "every checkpoint is gone after kill " << kill;
+      continue;
+    }
+    const train::TrainingState state = train::read_training_state(*newest);
+    ASSERT_GE(state.step, reached) << "a complete checkpoint was lost at kill " << kill;
+    reached = state.step;
+    const formats::ModelFiles files = formats::open_model_files(*newest);
+    ASSERT_NO_THROW(models::create_model(formats::require_weights(files)));
+  }
+  EXPECT_GT(reached, 0) << "no checkpoint was ever complete: the test killed too early";
+}
+
+}  // namespace
+}  // namespace tessera::testing
