@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Writes tests/golden/tokenizer_training/: a text, and what two other trainers make of it.
 
-- first_gpt2.json, first_llama3.json: Hugging Face's `tokenizers`, which of equally frequent pairs merges the one with
+- first_gpt2.*, first_llama3.*: Hugging Face's `tokenizers`, which of equally frequent pairs merges the one with
   the least ids; its merges, and the ids of a sample.
-- greatest_gpt2.json: byte-pair encoding as written down in the paper, recounting everything at every step; of
+- unigram.json, unigram.ids: a unigram model of Hugging Face's trainer, and the ids of the sample (with characters it
+  does not know); unigram.count: into how many tokens it cuts the text.
+- greatest_gpt2.merges: byte-pair encoding as written down in the paper, recounting everything at every step; of
   equally frequent pairs the greatest.
 
 Needs tools/requirements.txt. Usage: tools/make_golden_tokenizer_training.py
@@ -13,7 +15,7 @@ import json
 import pathlib
 import random
 
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 SPECIAL = "<|endoftext|>"
 VOCABULARY = 600
@@ -96,6 +98,23 @@ def main():
         (folder / f"first_{name}.merges").write_bytes(("\n".join(merges) + "\n").encode())
         ids = " ".join(str(i) for i in tokenizer.encode(sample).ids)
         (folder / f"first_{name}.ids").write_text(ids + "\n")
+    unigram = Tokenizer(models.Unigram())
+    unigram.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Metaspace(prepend_scheme="never")])
+    unigram.decoder = decoders.Metaspace(prepend_scheme="never")
+    unigram.train_from_iterator([text], trainers.UnigramTrainer(
+        vocab_size=500, special_tokens=["<unk>", SPECIAL], unk_token="<unk>", show_progress=False))
+    # Scores in steps of 1/1024 add up exactly, so that equally good cuts ("." ".." and ".." ".") do not depend on rounding
+    # (or on how a JSON parser rounds).
+    saved = json.loads(unigram.to_str())
+    saved["model"]["vocab"] = [[piece, round(score * 1024) / 1024] for piece, score in saved["model"]["vocab"]]
+    (folder / "unigram.json").write_text(json.dumps(saved, ensure_ascii=False, indent=1) + "\n")
+    unknowing = sample + "ЖЖ zЖ q 𐍈𐍈 "
+    (folder / "unigram_sample.txt").write_bytes(unknowing.encode())
+    plain = Tokenizer.from_file(str(folder / "unigram.json"))
+    ids = plain.encode(unknowing).ids
+    (folder / "unigram.ids").write_text(" ".join(str(i) for i in ids) + "\n")
+    (folder / "unigram.count").write_text(f"{len(plain.encode(text).ids)}\n")
     (folder / "greatest_gpt2.merges").write_bytes(("\n".join(train_greatest(text)) + "\n").encode())
 
 

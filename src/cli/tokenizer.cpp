@@ -38,8 +38,9 @@ constexpr const char* kFooter = R"(
 Writes tokenizer.json and tokenizer_config.json into the folder DIR; every command that takes a tokenizer, and
 Hugging Face's libraries, read them. INPUT as for 'tessera data'.
 
-  bpe   byte-level BPE as GPT-2 has it: special tokens, 256 bytes, then merges up to --vocab-size
-  char  a token for each character of the texts
+  bpe      byte-level BPE as GPT-2 has it: special tokens, 256 bytes, then merges up to --vocab-size
+  unigram  pieces with probabilities, as SentencePiece has them; <unk> for characters the texts do not have
+  char     a token for each character of the texts
 
 Special tokens get the first ids, and what stands around them in the texts is never merged across them. The end of
 a text (EOS) is --eos-token, else <|endoftext|> or </s> if it is among them.
@@ -78,18 +79,20 @@ text::TrainedTokenizer train(TokenizerFlags& flags, const std::vector<std::strin
   if (flags.options.vocabulary_size == 0) fail(ErrorKind::bad_usage, "expected --vocab-size");
   const InterruptGuard interrupt;
   ProgressDisplay display(STDERR_FILENO, 0.5);
-  return text::train_byte_level_bpe(texts, flags.options, [&](const Progress& progress) {
+  const auto show = [&](const Progress& progress) {
     display.show(progress);
     if (interrupt.interrupted()) fail(ErrorKind::cancelled, "stopped; nothing is written");
-  });
+  };
+  return flags.type == "unigram" ? text::train_unigram_tokenizer(texts, flags.options, show)
+                                 : text::train_byte_level_bpe(texts, flags.options, show);
 }
 
 void train_tokenizer(TokenizerFlags& flags) {
   if (flags.inputs.empty() || flags.output.empty()) {
     fail(ErrorKind::bad_usage, "expected INPUT and -o DIR; 'tessera tokenizer train --help' shows examples");
   }
-  if (flags.type != "bpe" && flags.type != "char") {
-    fail(ErrorKind::bad_usage, "--type: expected bpe or char, found '{}'", printable(flags.type));
+  if (flags.type != "bpe" && flags.type != "unigram" && flags.type != "char") {
+    fail(ErrorKind::bad_usage, "--type: expected bpe, unigram or char, found '{}'", printable(flags.type));
   }
   if (flags.ties != "greatest" && flags.ties != "first") {
     fail(ErrorKind::bad_usage, "--ties: expected greatest or first, found '{}'", printable(flags.ties));
@@ -127,7 +130,7 @@ void define_tokenizer(CLI::App& app) {
   text::TokenizerTrainingOptions& options = flags->options;
   train.add_option("INPUT", flags->inputs, "text files, JSONL files, folders");
   add_option(train, "-o,--output", flags->output, "the folder to write into");
-  add_option(train, "--type", flags->type, "bpe (byte-level), char");
+  add_option(train, "--type", flags->type, "bpe (byte-level), unigram, char");
   add_option(train, "--vocab-size", options.vocabulary_size, "tokens in all; with char: the most allowed");
   train.add_option("--special-token", options.special_tokens, "a control token; may be given several times")
       ->allow_extra_args(false);

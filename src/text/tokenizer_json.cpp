@@ -11,6 +11,7 @@
 #include "text/json_node.h"
 #include "text/pipeline_tokenizer.h"
 #include "text/tokenizer_json_steps.h"
+#include "text/unigram.h"
 
 namespace tessera::text {
 namespace {
@@ -28,8 +29,9 @@ class TokenizerJsonLoader {
   std::unique_ptr<Tokenizer> load() {
     const JsonNode model = root_.require("model");
     const std::string_view type = model_type(model);
-    if (type != "BPE") model.fail_unsupported("model", type);  // Unigram, WordPiece, WordLevel
-    read_vocabulary(model);
+    const bool unigram = type == "Unigram";
+    if (type != "BPE" && !unigram) model.fail_unsupported("model", type);  // WordPiece, WordLevel
+    unigram ? read_unigram_vocabulary(model) : read_vocabulary(model);
     read_added_tokens();
     if (const auto node = root_.find("normalizer")) read_normalizer(*node, parts_.normalizer);
     if (const auto node = root_.find("pre_tokenizer")) read_pre_tokenizer(*node, parts_.pre_tokenizer);
@@ -42,7 +44,7 @@ class TokenizerJsonLoader {
       root_.require("normalizer").fail_unsupported("a second", "ByteLevel");
     }
     parts_.pre_tokenizer.finish();
-    read_bpe(model);
+    unigram ? read_unigram(model) : read_bpe(model);
     read_config();
     // Without a configuration the tokens that stand around every text are the best we know.
     if (!parts_.bos && !parts_.post_processor.before.empty())
@@ -90,6 +92,41 @@ class TokenizerJsonLoader {
             fmt::format("an id of its own, not that of '{}'", printable(parts_.vocabulary.text(id))));
       }
     }
+  }
+
+  // [["<unk>", 0.0], ["▁the", -3.2], ...]: the place is the id.
+  void read_unigram_vocabulary(const JsonNode& model) {
+    const JsonNode vocabulary = model.require("vocab");
+    const bool byte_fallback = model.boolean_or("byte_fallback", false);
+    id_limit_ = static_cast<std::int64_t>(vocabulary.array().size()) * kHolesPerToken + kHolesAlways;
+    std::size_t index = 0;
+    for (const simdjson::dom::element element : vocabulary.array()) {
+      const JsonNode node(vocabulary, index, element);
+      const simdjson::dom::array pair = node.array();
+      std::string_view piece;
+      double score = 0;
+      if (pair.size() != 2 || pair.at(0).get(piece) != simdjson::SUCCESS ||
+          pair.at(1).get(score) != simdjson::SUCCESS || piece.size() > kMaximumUnigramPieceBytes) {
+        node.fail_expected(
+            fmt::format("a piece of at most {} bytes and its score", kMaximumUnigramPieceBytes));
+      }
+      const bool is_byte = byte_fallback && parse_byte_token(piece).has_value();
+      if (parts_.vocabulary.find(piece)) node.fail_expected("each token once");
+      parts_.vocabulary.add(static_cast<TokenId>(index++), piece,
+                            is_byte ? TokenKind::byte : TokenKind::normal);
+      scores_.push_back(score);
+    }
+  }
+
+  void read_unigram(const JsonNode& model) {
+    if (parts_.byte_level) model.fail_unsupported("Unigram", "over bytes");
+    UnigramOptions options;
+    options.scores = scores_;
+    options.byte_fallback = model.boolean_or("byte_fallback", false);
+    if (const auto unknown = model.find("unk_id")) {
+      options.unknown_token = read_id(*unknown, static_cast<std::int64_t>(scores_.size()));
+    }
+    parts_.model = make_unigram(parts_.vocabulary, std::move(options));
   }
 
   void read_added_tokens() {
@@ -270,6 +307,7 @@ class TokenizerJsonLoader {
   const JsonFile* generation_config_;
   TokenizerParts parts_;
   std::int64_t id_limit_ = 0;
+  std::vector<double> scores_;  // of Unigram
 };
 
 }  // namespace

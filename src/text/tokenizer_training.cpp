@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "text/byte_level.h"
 #include "text/unicode.h"
+#include "text/unigram_trainer.h"
 #include "text/word_counter.h"
 
 namespace tessera::text {
@@ -113,6 +114,49 @@ std::string to_text(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+constexpr std::string_view kUnderline = "\xe2\x96\x81";  // U+2581, SentencePiece's space
+constexpr const char* kUnknown = "<unk>";
+
+Json metaspace_step() {
+  return {{"type", "Metaspace"}, {"replacement", kUnderline}, {"prepend_scheme", "never"}, {"split", true}};
+}
+
+// Newlines alone, and a cut before every space: what the steps of write_unigram() do.
+void cut_at_spaces(std::string_view text, const std::function<void(std::string_view)>& take) {
+  std::size_t begin = 0;
+  const auto cut = [&](std::size_t at) {
+    if (at > begin) take(text.substr(begin, at - begin));
+    begin = at;
+  };
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\n') {
+      cut(at);
+      cut(at + 1);
+    } else if (text[at] == ' ' || text.substr(at).starts_with(kUnderline)) {
+      cut(at);
+    }
+  }
+  cut(text.size());
+}
+
+TrainedTokenizer write_unigram(const std::vector<UnigramPiece>& pieces,
+                               const std::vector<std::string>& special_tokens) {
+  Json vocabulary = Json::array();
+  for (const std::string& token : special_tokens) vocabulary.push_back(Json::array({token, 0.0}));
+  for (const UnigramPiece& piece : pieces) vocabulary.push_back(Json::array({piece.text, piece.score}));
+  const auto unknown = std::ranges::find(special_tokens, kUnknown) - special_tokens.begin();
+  const Json newlines = {
+      {"type", "Split"}, {"pattern", {{"String", "\n"}}}, {"behavior", "Isolated"}, {"invert", false}};
+  Json json = new_tokenizer_json(special_tokens);
+  json["pre_tokenizer"] = {{"type", "Sequence"},
+                           {"pretokenizers", Json::array({newlines, metaspace_step()})}};
+  json["decoder"] = metaspace_step();
+  json["model"] = {{"type", "Unigram"}, {"unk_id", unknown}, {"vocab", vocabulary}, {"byte_fallback", false}};
+  return {.tokenizer_json = to_text(json),
+          .vocabulary_size = special_tokens.size() + pieces.size(),
+          .merges = {}};
+}
+
 TrainedTokenizer write_bpe(const TrainedBpe& bpe, const TokenizerTrainingOptions& options,
                            const NamedPattern& pattern) {
   TrainedTokenizer trained;
@@ -175,6 +219,40 @@ TrainedTokenizer train_byte_level_bpe(std::span<const std::string_view> texts,
                                     .tie_break = options.tie_break},
                                    report);
   return write_bpe(bpe, options, pattern);
+}
+
+TrainedTokenizer train_unigram_tokenizer(std::span<const std::string_view> texts,
+                                         const TokenizerTrainingOptions& options,
+                                         const ProgressSink& progress) {
+  std::vector<std::string> special_tokens = options.special_tokens;
+  if (std::ranges::find(special_tokens, kUnknown) == special_tokens.end()) {
+    special_tokens.insert(special_tokens.begin(), kUnknown);
+  }
+  check_special_tokens(special_tokens);
+  if (options.vocabulary_size <= special_tokens.size() || options.vocabulary_size > kMostVocabulary) {
+    fail(ErrorKind::bad_usage,
+         "vocabulary: expected more than the {} special tokens and at most {}, found {}",
+         special_tokens.size(), kMostVocabulary, options.vocabulary_size);
+  }
+  std::vector<WordCount> words = count_words(texts, WordCutter(cut_at_spaces), special_tokens, progress);
+  std::vector<CountedWord> counted;
+  counted.reserve(words.size());
+  for (WordCount& word : words) {
+    if (word.bytes.front() == ' ') word.bytes.replace(0, 1, kUnderline);
+  }
+  std::ranges::sort(words, {}, &WordCount::bytes);  // " a" and U+2581 "a" in the text are one word now
+  for (const WordCount& word : words) {
+    if (!counted.empty() && counted.back().bytes == word.bytes) {
+      counted.back().count += word.count;
+    } else {
+      counted.push_back({word.bytes, word.count});
+    }
+  }
+  const std::vector<UnigramPiece> pieces = train_unigram(
+      counted, {.pieces = options.vocabulary_size - special_tokens.size()}, [&](std::size_t left) {
+        if (progress) progress({.stage = "prune", .subject = "pieces", .done = left, .unit = "pieces"});
+      });
+  return write_unigram(pieces, special_tokens);
 }
 
 TrainedTokenizer train_characters(std::span<const std::string_view> texts,

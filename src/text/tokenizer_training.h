@@ -1,5 +1,5 @@
-// Makes a tokenizer.json out of texts: byte-level BPE, or a token a character. Tessera and Hugging Face's
-// tokenizers load what comes out, and give the same ids.
+// Makes a tokenizer.json out of texts: byte-level BPE, a unigram model, or a token a character. Tessera and
+// Hugging Face's tokenizers load what comes out, and give the same ids.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -31,6 +31,14 @@ struct TrainedTokenizer {
 TrainedTokenizer train_byte_level_bpe(std::span<const std::string_view> texts,
                                       const TokenizerTrainingOptions& options,
                                       const ProgressSink& progress = {});
+
+// A unigram model of pieces (text/unigram_trainer.h). Ids: the special tokens, <unk> before them if it is not
+// one, then the pieces, most probable first. Spaces are kept as U+2581 at the beginning of words, newlines
+// stand alone, so that decoding gives the text back; a character the texts do not have is <unk>. Error
+// bad_usage when the vocabulary has no room for every character.
+TrainedTokenizer train_unigram_tokenizer(std::span<const std::string_view> texts,
+                                         const TokenizerTrainingOptions& options,
+                                         const ProgressSink& progress = {});
 
 // Ids: the special tokens, then every character of the texts by code point. Other characters will have no
 // token. Error limit when there are more than options.vocabulary_size, if that is not 0.

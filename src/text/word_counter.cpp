@@ -70,18 +70,13 @@ class Counts {
     index_.insert(word, static_cast<TokenId>(words_.size()));
     words_.push_back({std::string(word), count});
   }
-  void scan(std::string_view text, const WordPattern& pattern) {
+  void scan(std::string_view text, const WordCutter& cut) {
     std::string repaired;
     if (!is_valid_utf8(text)) {
       repaired = replace_ill_formed(text);
       text = repaired;
     }
-    WordScanner scanner(pattern, text);
-    for (std::size_t begin = 0; begin < text.size();) {
-      const std::size_t end = scanner.next(begin);
-      add(text.substr(begin, end - begin), 1);
-      begin = end;
-    }
+    cut(text, [this](std::string_view word) { add(word, 1); });
   }
   std::vector<WordCount>& words() { return words_; }
 
@@ -93,6 +88,19 @@ class Counts {
 }  // namespace
 
 std::vector<WordCount> count_words(std::span<const std::string_view> texts, const WordPattern& pattern,
+                                   std::span<const std::string> separators, const ProgressSink& progress) {
+  const auto cut = [&](std::string_view text, const std::function<void(std::string_view)>& take) {
+    WordScanner scanner(pattern, text);
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = scanner.next(begin);
+      take(text.substr(begin, end - begin));
+      begin = end;
+    }
+  };
+  return count_words(texts, WordCutter(cut), separators, progress);
+}
+
+std::vector<WordCount> count_words(std::span<const std::string_view> texts, const WordCutter& cut,
                                    std::span<const std::string> separators, const ProgressSink& progress) {
   std::vector<std::string_view> chunks;
   Progress record{.stage = "count", .subject = "words"};
@@ -112,7 +120,7 @@ std::vector<WordCount> count_words(std::span<const std::string_view> texts, cons
   thread_pool().parallel_for(thread_pool().size(), 1, [&](std::int64_t, std::int64_t) {
     Counts own;
     for (std::size_t i = next++; i < chunks.size(); i = next++) {
-      own.scan(chunks[i], pattern);
+      own.scan(chunks[i], cut);
       const std::lock_guard lock(mutex);
       record.done += chunks[i].size();
       record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -1,6 +1,7 @@
 // Cuts texts into words with a pre-tokenizer's pattern and counts each, on every thread.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,10 @@
 #include "text/word_scanner.h"
 
 namespace tessera::text {
+
+// Hands out the words of a text one after the other.
+using WordCutter =
+    std::function<void(std::string_view text, const std::function<void(std::string_view)>& take)>;
 
 struct WordCount {
   std::string bytes;
@@ -21,6 +26,11 @@ struct WordCount {
 // Ill-formed UTF-8 counts as U+FFFD, as encoding has it. The same result for any number of threads: long
 // texts are cut for them only where every pattern of WordScanner cuts.
 std::vector<WordCount> count_words(std::span<const std::string_view> texts, const WordPattern& pattern,
+                                   std::span<const std::string> separators,
+                                   const ProgressSink& progress = {});
+
+// The same with any way of cutting that, like those patterns, cuts before a newline behind an ASCII letter.
+std::vector<WordCount> count_words(std::span<const std::string_view> texts, const WordCutter& cut,
                                    std::span<const std::string> separators,
                                    const ProgressSink& progress = {});
 

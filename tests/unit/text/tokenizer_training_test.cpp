@@ -169,6 +169,59 @@ TEST(TokenizerTraining, CountsThatAreKeptUpToDateAreThoseOfCountingAnew) {
   }
 }
 
+// tools/make_golden_tokenizer_training.py: Hugging Face's own unigram model on text it knows and text it does
+// not.
+TEST(Unigram, IdsAreThoseOfHuggingFace) {
+  const auto tokenizer =
+      load_tokenizer_json((testing::golden_dir() / "tokenizer_training/unigram.json").string());
+  const std::vector<TokenId> ids = tokenizer->encode(golden("unigram_sample.txt"));
+  EXPECT_EQ(fmt::format("{}\n", fmt::join(ids, " ")), golden("unigram.ids"));
+  EXPECT_GT(std::ranges::count(ids, 0), 2) << "the sample has unknown characters";
+}
+
+TEST(Unigram, TrainedPiecesCutTheTextAboutAsShortAsHuggingFacesDo) {
+  const std::string text = golden("corpus.txt");
+  const std::string_view view = text;
+  const TrainedTokenizer trained = train_unigram_tokenizer(
+      std::span(&view, 1), {.vocabulary_size = 500, .special_tokens = {"<unk>", "<|endoftext|>"}});
+  EXPECT_EQ(trained.vocabulary_size, 500U);
+  const auto tokenizer = load(trained);
+  const std::vector<TokenId> ids = tokenizer->encode(text);
+  EXPECT_EQ(tokenizer->decode(ids), text);
+  EXPECT_EQ(std::ranges::count(ids, 0), 0) << "every character of the text is a piece";
+  // Both climb to a local optimum of the same likelihood from the same kind of seeds.
+  EXPECT_LE(static_cast<double>(ids.size()), 1.05 * std::stod(golden("unigram.count")));
+  const TrainedTokenizer again = train_unigram_tokenizer(
+      std::span(&view, 1), {.vocabulary_size = 500, .special_tokens = {"<unk>", "<|endoftext|>"}});
+  EXPECT_EQ(again.tokenizer_json, trained.tokenizer_json);
+}
+
+TEST(Unigram, APieceThatIsFrequentIsLearnt) {
+  const std::string text = "abcd abcd abcd xy abcd abcd xy";
+  const std::string_view view = text;
+  const TrainedTokenizer trained = train_unigram_tokenizer(std::span(&view, 1), {.vocabulary_size = 12});
+  const auto tokenizer = load(trained);
+  EXPECT_EQ(tokenizer->find_token("<unk>"), 0);
+  EXPECT_THAT(tokenizer->encode(" abcd"), ::testing::SizeIs(1)) << trained.tokenizer_json;
+  EXPECT_THAT(error_of([&] { train_unigram_tokenizer(std::span(&view, 1), {.vocabulary_size = 5}); }),
+              HasSubstr("room for the 7 characters of the texts, found 4"));
+}
+
+TEST(Unigram, DamagedVocabulariesAreRefused) {
+  const auto error = [](const std::string& vocabulary, const std::string& more = "") {
+    return error_of([&] {
+      read_tokenizer_json(MappedFile::from_bytes(
+          "t.json", R"({"model": {"type": "Unigram", "vocab": )" + vocabulary + more + "}}"));
+    });
+  };
+  EXPECT_THAT(error("{}"), HasSubstr("model.vocab"));
+  EXPECT_THAT(error(R"([["a"]])"), HasSubstr("a piece of at most"));
+  EXPECT_THAT(error(R"([["a", "b"]])"), HasSubstr("a piece of at most"));
+  EXPECT_THAT(error(R"([["a", -1.0], ["a", -2.0]])"), HasSubstr("each token once"));
+  EXPECT_THAT(error(R"([["a", -1.0]])", R"(, "unk_id": 1)"), HasSubstr("unk_id"));
+  EXPECT_THAT(error("[[\"" + std::string(2000, 'a') + "\", -1.0]]"), HasSubstr("at most 1024 bytes"));
+}
+
 TEST(TokenizerTraining, ACharacterTokenizerHasATokenForEachCharacter) {
   const std::string text = "To be, or not\nto bé 水";
   const std::string_view view = text;
