@@ -125,6 +125,12 @@ void make_data(DataFlags& flags) {
   copy_tokenizer(files, flags.output);
   say(prepared.train);
   for (const train::WrittenSplit& split : prepared.validation) say(split);
+  if (prepared.lost_bytes > 0) {
+    fmt::print(
+        stderr,
+        "note: {} of the texts have no token: characters that the tokenizer does not know or rewrites\n",
+        bytes_text(prepared.lost_bytes));
+  }
   if (prepared.documents > 1 && !flags.options.add_eos && !flags.options.add_bos &&
       !prepared.train.info.has_loss_mask) {
     fmt::print(stderr, "note: documents follow each other without a mark between them; --eos puts one\n");

@@ -15,7 +15,6 @@ namespace {
 constexpr std::array<std::string_view, 3> kTextEndings = {".txt", ".text", ".md"};
 constexpr std::array<std::string_view, 2> kJsonLinesEndings = {".jsonl", ".ndjson"};
 constexpr std::string_view kChatMlEnding = ".chatml";
-constexpr std::string_view kTurnBegin = "<|im_start|>";
 constexpr std::string_view kTurnEnd = "<|im_end|>";
 constexpr std::string_view kSystemTurn = "<|im_start|>system\n";
 constexpr std::string_view kBlanks = " \t\r\n";
@@ -48,14 +47,20 @@ CorpusFormat format_of(const MappedFile& file) {
 }
 
 std::vector<std::string> readable_files(const std::string& folder) {
+  namespace fs = std::filesystem;
   std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(
-           folder, std::filesystem::directory_options::skip_permission_denied)) {
-    if (!entry.is_regular_file()) continue;
-    const std::string ending = ending_of(entry.path().string());
-    if (is_one_of(ending, kTextEndings) || is_one_of(ending, kJsonLinesEndings) || ending == kChatMlEnding) {
-      paths.push_back(entry.path().string());
+  try {
+    for (const auto& entry :
+         fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied)) {
+      if (!entry.is_regular_file()) continue;
+      const std::string ending = ending_of(entry.path().string());
+      if (is_one_of(ending, kTextEndings) || is_one_of(ending, kJsonLinesEndings) ||
+          ending == kChatMlEnding) {
+        paths.push_back(entry.path().string());
+      }
     }
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorKind::io, "{}: cannot read the folder: {}", folder, error.code().message());
   }
   std::ranges::sort(paths);
   return paths;

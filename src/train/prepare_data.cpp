@@ -32,6 +32,7 @@ struct Job {
 
 struct Encoded {
   std::vector<ChatExample> examples;
+  std::uint64_t lost_bytes = 0;
   std::exception_ptr error;
 };
 
@@ -61,21 +62,23 @@ class DocumentEncoder {
   DocumentEncoder(const text::Tokenizer& tokenizer, const text::ChatTemplate* chat_template,
                   const PrepareDataOptions& options)
       : tokenizer_(&tokenizer), chat_template_(chat_template), options_(&options) {
+    for (std::size_t id = 0; id < tokenizer.vocabulary_size(); ++id)
+      bytes_of_.push_back(bytes_of(static_cast<TokenId>(id)));
     if (options.add_bos) bos_ = require(tokenizer.bos_token(), "bos");
     if (options.add_eos) eos_ = require(tokenizer.eos_token(), "eos");
   }
 
-  std::vector<ChatExample> encode(const Job& job) const {
+  Encoded encode(const Job& job) const {
     const RawDocument& document = job.document;
     if (is_chat(document.format)) {
       const std::string where = document.where();
       const auto messages = document.format == CorpusFormat::chat
                                 ? read_json_conversation(document.bytes, where)
                                 : read_chatml_conversation(document.bytes, where);
-      return encode_conversation(messages, *chat_template_, *tokenizer_, where);
+      return {encode_conversation(messages, *chat_template_, *tokenizer_, where), 0, {}};
     }
-    if (document.format == CorpusFormat::text) return {encode_text(document.bytes, job)};
-    return {encode_text(json_line_text(document, options_->text_key), job)};
+    if (document.format == CorpusFormat::text) return encode_text(document.bytes, job);
+    return encode_text(json_line_text(document, options_->text_key), job);
   }
 
  private:
@@ -84,13 +87,25 @@ class DocumentEncoder {
     fail(ErrorKind::bad_usage, "--{}: expected a tokenizer with such a token, found none", name);
   }
 
-  ChatExample encode_text(std::string_view text, const Job& job) const {
+  Encoded encode_text(std::string_view whole, const Job& job) const {
     const text::EncodeOptions options{.add_special_tokens = false, .parse_special = options_->parse_special};
+    const std::string_view text = characters_between(whole, job.keep_from, job.keep_to);
     ChatExample example;
-    example.ids = tokenizer_->encode(characters_between(text, job.keep_from, job.keep_to), options);
+    example.ids = tokenizer_->encode(text, options);
+    std::uint64_t bytes = 0;
+    for (const TokenId id : example.ids) bytes += bytes_of_[static_cast<std::size_t>(id)];
     if (bos_) example.ids.insert(example.ids.begin(), *bos_);
     if (eos_) example.ids.push_back(*eos_);
-    return example;
+    return {{std::move(example)}, text.size() > bytes ? text.size() - bytes : 0, {}};
+  }
+
+  // Nothing for an unknown character, and where the ids leave a hole.
+  std::uint64_t bytes_of(TokenId id) const {
+    try {
+      return tokenizer_->token_kind(id) == text::TokenKind::unknown ? 0 : tokenizer_->token_bytes(id).size();
+    } catch (const Error&) {
+      return 0;
+    }
   }
 
   const text::Tokenizer* tokenizer_;
@@ -98,6 +113,7 @@ class DocumentEncoder {
   const PrepareDataOptions* options_;
   std::optional<TokenId> bos_;
   std::optional<TokenId> eos_;
+  std::vector<std::uint64_t> bytes_of_;  // by id
 };
 
 class SplitWriter {
@@ -174,7 +190,7 @@ std::vector<Encoded> encode_all(const DocumentEncoder& encoder, const std::vecto
   thread_pool().parallel_for(thread_pool().size(), 1, [&](std::int64_t, std::int64_t) {
     for (std::size_t i = next++; i < jobs.size(); i = next++) {
       try {
-        encoded[i].examples = encoder.encode(jobs[i]);
+        encoded[i] = encoder.encode(jobs[i]);
       } catch (...) {
         encoded[i].error = std::current_exception();
       }
@@ -211,6 +227,8 @@ class Preparation {
     write(jobs, train, validation);
   }
 
+  std::uint64_t lost_bytes() const { return lost_bytes_; }
+
   void report(bool finished) {
     record_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
     record_.per_second = record_.seconds > 0 ? static_cast<double>(record_.done) / record_.seconds : 0;
@@ -225,6 +243,7 @@ class Preparation {
     for (std::size_t i = 0; i < jobs.size(); ++i) {
       if (encoded[i].error) std::rethrow_exception(encoded[i].error);
       (jobs[i].validation ? *validation : train).add(encoded[i].examples);
+      lost_bytes_ += encoded[i].lost_bytes;
       if (!jobs[i].validation || jobs[i].keep_from == 0) record_.done += jobs[i].document.bytes.size();
       record_.subject = std::filesystem::path(*jobs[i].document.path).filename().string();
     }
@@ -236,6 +255,7 @@ class Preparation {
   const ProgressSink* progress_;
   Progress record_;
   std::chrono::steady_clock::time_point begin_;
+  std::uint64_t lost_bytes_ = 0;
 };
 
 void check(const PrepareDataOptions& options) {
@@ -281,7 +301,10 @@ PreparedData prepare_data(const text::Tokenizer& tokenizer, const text::ChatTemp
   if (!options.validation_inputs.empty()) preparation.run(validation_corpus, nullptr, *validation, nullptr);
   if (train.info().token_count == 0)
     fail(ErrorKind::bad_input, "{}: the tokenizer makes no token of this text", options.inputs.front());
-  PreparedData prepared{.train = train.commit(), .validation = {}, .documents = splitter.documents()};
+  PreparedData prepared{.train = train.commit(),
+                        .validation = {},
+                        .documents = splitter.documents(),
+                        .lost_bytes = preparation.lost_bytes()};
   if (validation) {
     prepared.validation.push_back(validation->commit());
   } else {

@@ -41,6 +41,8 @@ struct PreparedData {
   WrittenSplit train;
   std::vector<WrittenSplit> validation;  // one or none
   std::uint64_t documents = 0;           // read
+  std::uint64_t lost_bytes =
+      0;  // of texts, that no token stands for: characters that the tokenizer does not know
 };
 
 // Writes FOLDER/train.tokens and FOLDER/validation.tokens (both or none). `chat_template` may be null when

@@ -13,6 +13,8 @@
 #include "support/error_of.h"
 #include "support/test_paths.h"
 #include "text/tokenizer_fingerprint.h"
+#include "text/tokenizer_json.h"
+#include "text/tokenizer_training.h"
 #include "train/chat_data.h"
 
 namespace tessera::train {
@@ -156,6 +158,17 @@ TEST_F(PrepareData, ABadLineIsNamedAndNothingIsWritten) {
               HasSubstr("a.jsonl: line 2: expected a JSON object with a string 'text'"));
   EXPECT_FALSE(std::filesystem::exists(out("o/train.tokens")));
   EXPECT_TRUE(std::filesystem::is_empty(out("o")));
+}
+
+TEST_F(PrepareData, CountsWhatTheTokenizerDoesNotKnow) {
+  const std::string_view known = "abc";
+  const auto characters = text::read_tokenizer_json(
+      MappedFile::from_bytes("c.json", text::train_characters(std::span(&known, 1), {}).tokenizer_json));
+  const PrepareDataOptions options{.inputs = {write("a.txt", "abcxab\u00e9c")}, .validation_fraction = 0};
+  const PreparedData made = prepare_data(*characters, nullptr, options, out("o"));
+  EXPECT_EQ(made.train.info.token_count, 6U);
+  EXPECT_EQ(made.lost_bytes, 3U);
+  EXPECT_EQ(prepare_data(*tokenizer_, nullptr, options, out("p")).lost_bytes, 0U);
 }
 
 TEST_F(PrepareData, RefusesTheImpossible) {
