@@ -46,6 +46,7 @@ void add_setting(CLI::App& app, const std::shared_ptr<TrainFlags>& flags, const 
     option = add_flag(app, "--" + name, field, help);
   } else {
     option = add_option(app, "--" + name, field, help);
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a script's flags, then a person's
   }
   flags->given.push_back([option, name, &field](TrainingConfig& target) {
     if (option->count() == 0) return;
