@@ -204,7 +204,8 @@ void generate(const GenerateFlags& flags) {
 void define_generate(CLI::App& app) {
   const auto flags = std::make_shared<GenerateFlags>();
   add_model_flags(app, flags->model);
-  app.add_option("-p,--prompt", flags->prompt, "the text to continue; without it standard input is read")
+  app.add_option("-p,--prompt,prompt", flags->prompt,
+                 "the text to continue; without it standard input is read")
       ->envname(environment_name("--prompt"));
   add_option(app, "-n,--predict", flags->predict,
              "tokens to generate at most; -1: until the context is full");
