@@ -8,8 +8,7 @@
 namespace tessera::engine {
 namespace {
 
-constexpr std::size_t kMostDigits = 16;
-constexpr std::int64_t kMostInteger = 9'999'999'999'999'999;  // of so many digits
+constexpr std::int64_t kMostInteger = 9'999'999'999'999'999;  // of 16 digits
 constexpr const char* kAnyFraction = R"(("." [0-9]{1,16})?)";
 constexpr const char* kSomeFraction = R"("." "0"{0,7} [1-9] [0-9]{0,8})";
 constexpr const char* kNoFraction = R"(("." "0"{1,16})?)";
