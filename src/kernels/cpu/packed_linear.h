@@ -196,6 +196,11 @@ TESSERA_INLINE void packed_rows(const PackedLinearArguments& arguments, std::int
   for (; row < arguments.row_end; row += kLanes) packed_strips<Type, 1, kMost>(arguments, row, begin, end);
 }
 
+// The same with each panel widened once for all tokens, where an ISA has Type::kWidenedFrom:
+// widened_linear.h.
+template <typename Type>
+void widened_rows(const PackedLinearArguments& arguments, std::int64_t begin, std::int64_t end);
+
 // Up to Type::kFewTokens tokens are one tile over a panel's rows: the weights are read once, in the order
 // they lie in, which is what memory is fastest at. More tokens go over Type::kTileVectors at a time, so that
 // an input that was broadcast serves several rows.
@@ -208,8 +213,14 @@ void packed_linear(const PackedLinearArguments& arguments) {
   const std::int64_t fitting = kInputBytes / arguments.input_stride / Type::kTileTokens * Type::kTileTokens;
   const std::int64_t step = fitting > 8 * Type::kTileTokens ? fitting : 8 * Type::kTileTokens;
   for (std::int64_t token = 0; token < arguments.tokens; token += step) {
-    packed_rows<Type, Type::kTileVectors, Type::kTileTokens>(arguments, token,
-                                                             least(arguments.tokens, token + step));
+    const std::int64_t end = least(arguments.tokens, token + step);
+    if constexpr (requires { Type::kWidenedFrom; }) {
+      if (end - token >= Type::kWidenedFrom) {
+        widened_rows<Type>(arguments, token, end);
+        continue;
+      }
+    }
+    packed_rows<Type, Type::kTileVectors, Type::kTileTokens>(arguments, token, end);
   }
 }
 

@@ -58,6 +58,7 @@ struct WordInputs {
     static constexpr int kTileVectors = 2;
     static constexpr int kTileTokens = 4;
     static constexpr int kFewTokens = 4;
+    static constexpr int kWidenedFrom = 12;  // tokens that pay for widening a panel
   };
   struct Four {
     Int even;
@@ -69,15 +70,20 @@ struct WordInputs {
   TESSERA_INLINE static Four load(const std::byte* values, std::int64_t k, std::int64_t /*columns*/) {
     return {broadcast_word(values + 2 * k), broadcast_word(values + 2 * k + 4)};
   }
+  using Words = Four;  // of weights
+  TESSERA_INLINE static Words widen(Int weights) {
+    return {_mm256_and_si256(weights, _mm256_set1_epi16(255)), _mm256_srli_epi16(weights, 8)};
+  }
+  TESSERA_INLINE static void add_widened(Int& sum, const Words& weights, const Four& inputs) {
+    const Int even = _mm256_madd_epi16(weights.even, inputs.even);
+    const Int odd = _mm256_madd_epi16(weights.odd, inputs.odd);
+    sum = _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+    // Pins the addition here: g++ would keep every product of a block for its end, in memory.
+    __asm__("" : "+x"(sum));
+  }
   TESSERA_INLINE static Sum start(Int initial) { return {initial}; }
   TESSERA_INLINE static void add(Sum& sum, Int weights, const Four& inputs) {
-    const Int even = _mm256_and_si256(weights, _mm256_set1_epi16(255));
-    const Int odd = _mm256_srli_epi16(weights, 8);
-    const Int both =
-        _mm256_add_epi32(_mm256_madd_epi16(even, inputs.even), _mm256_madd_epi16(odd, inputs.odd));
-    sum.products = _mm256_add_epi32(sum.products, both);
-    // Pins the addition here: g++ would keep every product of a block for its end, in memory.
-    __asm__("" : "+x"(sum.products));
+    add_widened(sum.products, widen(weights), inputs);
   }
   TESSERA_INLINE static Int finish(Sum sum) { return sum.products; }
 };

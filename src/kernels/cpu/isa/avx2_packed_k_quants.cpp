@@ -1,5 +1,7 @@
 #if defined(__x86_64__)
 #include "kernels/cpu/isa/avx2_integer.h"
 //
+#include "kernels/cpu/widened_linear.h"
+//
 #include "kernels/cpu/packed_k_quants_table.h"
 #endif
