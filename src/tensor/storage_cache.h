@@ -1,5 +1,6 @@
-// Keeps the memory of freed tensors for the next of the same size. A training step asks for the same sizes again
-// and again; given back to the operating system between steps, every page would be zeroed and mapped anew.
+// Keeps the memory of freed tensors for the next of the same size. A training step asks for the same sizes
+// again and again; given back to the operating system between steps, every page would be zeroed and mapped
+// anew.
 #pragma once
 
 namespace tessera {
