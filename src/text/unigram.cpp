@@ -1,6 +1,7 @@
 #include "text/unigram.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -16,17 +17,20 @@ constexpr std::size_t kNowhere = SIZE_MAX;
 
 class UnigramModel final : public TokenModel {
  public:
-  UnigramModel(const Vocabulary& vocabulary, UnigramOptions options)
-      : vocabulary_(vocabulary), options_(std::move(options)) {
+  UnigramModel(const Vocabulary& vocabulary, UnigramOptions options) : options_(std::move(options)) {
     double least = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < vocabulary.size(); ++i) {
       const auto id = static_cast<TokenId>(i);
       if (!vocabulary.contains(id) || i >= options_.scores.size()) continue;
       least = std::min(least, options_.scores[i]);
-      const bool spelled = id != options_.unknown_token && vocabulary.kind(id) == TokenKind::normal;
+      const bool spelled = id != options_.unknown_token && (vocabulary.kind(id) == TokenKind::normal ||
+                                                            vocabulary.kind(id) == TokenKind::byte);
       if (spelled && !vocabulary.text(id).empty()) trie_.insert(vocabulary.text(id), id);
     }
     unknown_score_ = least - kUnknownPenalty;
+    for (unsigned byte = 0; byte < byte_tokens_.size(); ++byte) {
+      byte_tokens_[byte] = vocabulary.find(byte_token_text(static_cast<unsigned char>(byte))).value_or(-1);
+    }
   }
 
   std::unique_ptr<WordEncoder> make_encoder(std::size_t text_bytes) const override;
@@ -61,8 +65,8 @@ class UnigramModel final : public TokenModel {
     if (options_.byte_fallback) {
       std::vector<TokenId> bytes;
       for (const char byte : characters) {
-        const auto id = vocabulary_.find(byte_token_text(static_cast<unsigned char>(byte)));
-        if (id) bytes.push_back(*id);
+        const TokenId id = byte_tokens_[static_cast<unsigned char>(byte)];
+        if (id >= 0) bytes.push_back(id);
       }
       if (bytes.size() == characters.size()) {
         output.insert(output.end(), bytes.begin(), bytes.end());
@@ -73,8 +77,8 @@ class UnigramModel final : public TokenModel {
   }
 
  private:
-  const Vocabulary& vocabulary_;
   UnigramOptions options_;
+  std::array<TokenId, 256> byte_tokens_{};  // -1 where the vocabulary has none
   PieceTrie trie_;
   double unknown_score_ = 0;
 };

@@ -19,9 +19,10 @@ struct UnigramOptions {
   bool byte_fallback = false;  // unknown characters become their bytes' <0xNN> tokens, if all are there
 };
 
-// A model over `vocabulary`, whose control, byte and unknown tokens no text can spell. An unknown character
-// costs the least score of all less 10, as in Hugging Face's tokenizers; of paths with the same sum the one
-// whose last piece begins first counts, as there. Without an unknown token unknown characters give nothing.
+// A model over `vocabulary` (which need not outlive it), whose control, byte and unknown tokens no text can
+// spell. An unknown character costs the least score of all less 10, as in Hugging Face's tokenizers; of paths
+// with the same sum the one whose last piece begins first counts, as there. Without an unknown token unknown
+// characters give nothing.
 std::unique_ptr<TokenModel> make_unigram(const Vocabulary& vocabulary, UnigramOptions options);
 
 }  // namespace tessera::text

@@ -207,6 +207,17 @@ TEST(Unigram, APieceThatIsFrequentIsLearnt) {
               HasSubstr("room for the 7 characters of the texts, found 4"));
 }
 
+// Byte tokens where all bytes of an unknown run have one; <unk> once for the run where one lacks. The
+// expected ids are Hugging Face's for the same file.
+TEST(Unigram, UnknownCharactersFallBackToBytesWhereAllAreThere) {
+  const auto tokenizer = read_tokenizer_json(MappedFile::from_bytes("t.json", R"({"model": {"type": "Unigram",
+      "unk_id": 0, "byte_fallback": true,
+      "vocab": [["<unk>", 0.0], ["a", -2.0], ["<0x42>", -9.0], ["<0x43>", -9.0], ["ab", -3.0]]}})"));
+  EXPECT_THAT(tokenizer->encode("aBCa"), ElementsAre(1, 2, 3, 1));
+  EXPECT_THAT(tokenizer->encode("aBDa"), ElementsAre(1, 0, 1));
+  EXPECT_THAT(tokenizer->encode("ab<0x42>"), ElementsAre(4, 2)) << "text may spell a byte token, as there";
+}
+
 TEST(Unigram, DamagedVocabulariesAreRefused) {
   const auto error = [](const std::string& vocabulary, const std::string& more = "") {
     return error_of([&] {
