@@ -284,20 +284,24 @@ std::string session_owner(const std::string& client) {
   return client.empty() ? std::string(store::kLocalUser) : client;
 }
 
+ApiError store_error(const Error& error) {
+  return error.kind() == ErrorKind::io ? ApiError(500, error.what(), "", "storage_failed")
+                                       : as_api_error(error);
+}
+
 void answer_safely(Exchange& exchange, const std::function<void()>& call) {
   try {
     return call();
   } catch (const ApiError& error) {
     exchange.respond(error_response(error));
   } catch (const Error& error) {
-    exchange.respond(error_response(error.kind() == ErrorKind::io
-                                        ? ApiError(500, error.what(), "", "storage_failed")
-                                        : as_api_error(error)));
+    exchange.respond(error_response(store_error(error)));
   } catch (const std::exception& error) {
     log_line(LogLevel::warning, fmt::format("{} {}: {}", exchange.request().method,
                                             printable(exchange.request().path), error.what()));
     exchange.respond(error_response({500, "internal error", "", "internal"}));
   }
+  exchange.end();  // of a stream that had begun
 }
 
 void add_session_routes(RouteTable& routes, StoreWorkers& workers) {

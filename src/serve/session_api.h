@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "serve/api_error.h"
 #include "serve/route_table.h"
 #include "serve/store_workers.h"
 
@@ -13,7 +14,9 @@ namespace tessera::serve {
 // owner of the terminal's, so that both share them.
 std::string session_owner(const std::string& client);
 
-// Runs `call` now; what it throws becomes the answer. Errors of the store's disk are 500 storage_failed.
+// Errors of the store's disk are 500 storage_failed.
+ApiError store_error(const Error& error);
+// Runs `call` now; what it throws becomes the answer.
 void answer_safely(Exchange& exchange, const std::function<void()>& call);
 
 // Adds the routes under /api that need no model. `workers` must outlive the table.

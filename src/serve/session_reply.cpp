@@ -102,6 +102,19 @@ ReplyPlan plan_reply(store::SessionStore& store, const store::Session& session, 
   return plan;
 }
 
+// A title and the model's name, for lists. Without them an answer is as good.
+void describe_session(store::SessionStore& store, const store::Session& session, const ReplyRequest& request,
+                      const std::string& model) {
+  try {
+    if (request.content && session.title.empty()) {
+      store.rename(session.id, store::title_from(*request.content));
+    }
+    if (session.model != model) store.set_model(session.id, model);
+  } catch (const Error& error) {
+    log_line(LogLevel::warning, fmt::format("session {}: {}", number(session.id), error.what()));
+  }
+}
+
 }  // namespace
 
 // A session that is being answered, until the object goes.
@@ -180,7 +193,7 @@ class SessionReplies::Reply : public std::enable_shared_from_this<Reply> {
         const store::MessageId id = store.append(session_, parent_, message(result, problem));
         reply.message = store.message(session_, id);
       }
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       failure = fmt::format("the answer could not be stored: {}", error.what());
     }
     claim_.reset();  // who reads the end may ask again at once
@@ -238,26 +251,25 @@ void SessionReplies::begin(store::SessionStore& store, const store::Session& ses
   const auto reply = std::make_shared<Reply>(*this, session.id, std::make_unique<Claim>(*this, session.id),
                                              std::move(output));
   ReplyPlan plan = plan_reply(store, session, request, *served_, exchange->request().client);
-  if (request.content) {
-    const store::MessageId id =
-        store.append(session.id, request.parent, {.role = "user", .content = *request.content});
-    if (session.title.empty()) store.rename(session.id, store::title_from(*request.content));
-    reply->set_place(id, {});
-    reply->output().message(store.message(session.id, id));
-  } else if (request.continues && !plan.parameters.story) {
-    reply->set_place(plan.path.back().parent, plan.path.back().content);
-  } else {
-    reply->set_place(request.parent, {});
-  }
-  if (session.model != served_->names.front()) store.set_model(session.id, served_->names.front());
   try {
+    if (request.content) {
+      const store::MessageId id =
+          store.append(session.id, request.parent, {.role = "user", .content = *request.content});
+      reply->set_place(id, {});
+      reply->output().message(store.message(session.id, id));
+    } else if (request.continues && !plan.parameters.story) {
+      reply->set_place(plan.path.back().parent, plan.path.back().content);
+    } else {
+      reply->set_place(request.parent, {});
+    }
+    describe_session(store, session, request, served_->names.front());
     const JobId id = served_->backend->submit(std::move(plan.job),
                                               [reply](const GenerationEvent& event) { reply->take(event); });
     exchange->on_abandoned([backend = served_->backend, id] { backend->cancel(id); });
   } catch (const ApiError& error) {
     reply->output().error(error);
   } catch (const Error& error) {
-    reply->output().error(as_api_error(error));
+    reply->output().error(store_error(error));
   }
 }
 

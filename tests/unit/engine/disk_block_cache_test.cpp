@@ -162,6 +162,15 @@ TEST_F(DiskBlockCacheTest, TheSizeIsBoundedAndTheOldestGo) {
   EXPECT_EQ(other->read_prefix("", text_).size(), 3U);
 }
 
+TEST_F(DiskBlockCacheTest, WhatCannotBeWrittenIsNotKeptAndNothingElseHappens) {
+  const auto disk = open();
+  put(*disk, "", std::span(text_).first(4));
+  fs::remove_all(folder());
+  put(*disk, "", text_);
+  EXPECT_THAT(disk->read_prefix("", text_), IsEmpty());
+  EXPECT_EQ(disk->bytes(), 0U);
+}
+
 TEST_F(DiskBlockCacheTest, AFolderThatCannotBeMadeIsAnError) {
   std::ofstream(folder()) << "a file";
   EXPECT_THROW(open(), Error);
