@@ -102,9 +102,17 @@ TEST_F(ServeDefaultModel, FinishesTheAnswerUnderWayWhenStopped) {
   testing::SocketClient client(server.port());
   client.send(testing::http_request(
       "POST", "/v1/completions",
-      R"({"prompt": "Once upon a time", "max_tokens": 60, "ignore_eos": true, "stream": true})"));
+      R"({"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": true, "stream": true})"));
   EXPECT_THAT(client.receive_until("data: "), HasSubstr("200 OK"));
   server.signal(SIGINT);
+  // A balancer that watches sees a 503, or nobody, once the answer is done; never a 200 that lasts.
+  for (int status = 200; status == 200;) {
+    try {
+      status = ask(server.port(), "GET", "/health").status;
+    } catch (const std::runtime_error&) {
+      status = 0;
+    }
+  }
   const auto answer = client.receive();
   EXPECT_TRUE(answer.complete);
   EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n")) << answer.body;
