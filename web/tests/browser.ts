@@ -28,7 +28,7 @@ export async function openBrowser(options: BrowserContextOptions = {}): Promise<
     viewport: { width: 1280, height: 800 },
     ...options,
   });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(45_000);
   const complaints: string[] = [];
   context.on("page", (page) => listen(page, complaints));
   context.pages().forEach((page) => listen(page, complaints));

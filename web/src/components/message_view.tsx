@@ -196,12 +196,14 @@ export const MessageView = memo(function MessageView(props: { conversation: Conv
       ) : (
         <Markdown text={message.content} />
       )}
-      <Actions
-        conversation={conversation}
-        message={message}
-        tokens={showTokens}
-        {...(withProbabilities ? { onTokens: () => setShowTokens(!showTokens) } : {})}
-      />
+      {editing.value === message.id ? null : (
+        <Actions
+          conversation={conversation}
+          message={message}
+          tokens={showTokens}
+          {...(withProbabilities ? { onTokens: () => setShowTokens(!showTokens) } : {})}
+        />
+      )}
     </article>
   );
 });

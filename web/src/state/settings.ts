@@ -22,7 +22,15 @@ export const language = remembered<Language>("language", ["en", "zh"], browserLa
 export const theme = remembered<Theme>("theme", ["system", "light", "dark"], "system");
 // Whether new answers bring the probabilities of their tokens.
 export const wantProbabilities = remembered<"yes" | "no">("probabilities", ["yes", "no"], "yes");
-export const sidebarOpen = remembered<"yes" | "no">("sidebar", ["yes", "no"], innerWidth > 760 ? "yes" : "no");
+// The list of sessions. On a phone it covers the page, so there it begins closed, and what is done is not remembered.
+const narrow = matchMedia("(max-width: 760px)");
+const wideSidebar = remembered<"yes" | "no">("sidebar", ["yes", "no"], "yes");
+export const sidebarOpen = signal<"yes" | "no">(narrow.matches ? "no" : wideSidebar.value);
+narrow.addEventListener("change", () => (sidebarOpen.value = narrow.matches ? "no" : wideSidebar.peek()));
+effect(() => {
+  const now = sidebarOpen.value;
+  if (!narrow.matches) wideSidebar.value = now;
+});
 
 effect(() => {
   document.documentElement.lang = language.value === "zh" ? "zh-CN" : "en";

@@ -91,7 +91,7 @@ export const en = {
   resetParameters: "Back to the defaults",
   seedHint: "random",
   stopHint: "one a line",
-  unlimited: "until the end",
+  unlimited: "no limit",
   parameterNames: {
     temperature: "Temperature",
     top_k: "Top k",

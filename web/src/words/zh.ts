@@ -92,7 +92,7 @@ export const zh: Words = {
   resetParameters: "恢复默认值",
   seedHint: "随机",
   stopHint: "每行一个",
-  unlimited: "直到结束",
+  unlimited: "不限",
   parameterNames: {
     temperature: "温度",
     top_k: "Top k",

@@ -168,7 +168,7 @@ test("at phone width nothing is cut off, and the sessions slide in", async () =>
   f.mock.makeReply = () => ({ tokens: [`${"wide".repeat(60)}\n\n| a | b | c | d | e | f |\n|-|-|-|-|-|-|\n| ${"cell | ".repeat(6)}\n\n\`\`\`\n${"code ".repeat(60)}\n\`\`\``] });
   const page = await openPage(f);
   await page.setViewportSize({ width: 375, height: 720 });
-  await page.evaluate(() => localStorage.setItem("tessera.sidebar", "no"));
+  await page.waitForSelector(".sidebar", { state: "detached" });
   await page.reload();
   await page.waitForSelector(".foot-line:has-text('Mock')");
   assert.equal(await page.locator(".sidebar").count(), 0);
@@ -180,7 +180,9 @@ test("at phone width nothing is cut off, and the sessions slide in", async () =>
   await page.getByRole("button", { name: "Sessions and menu" }).click();
   await page.locator(".session", { hasText: "on the phone" }).locator("a").click();
   await page.waitForSelector(".sidebar", { state: "detached" });
-  await page.evaluate(() => localStorage.setItem("tessera.sidebar", "yes"));
+  // On a wide window it is open as it was before.
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.waitForSelector(".sidebar");
 });
 
 test("every control has a name, contrast suffices, roles are right, in both colours and languages", async () => {

@@ -208,6 +208,47 @@ test("two windows, search, rename, export, import", async () => {
   await one.waitForFunction(() => [...document.querySelectorAll(".session-title")].filter((title) => title.textContent === "Words to remember").length === 2);
 });
 
+test("every parameter that the page lets through is one that the server takes", async () => {
+  const page = await open();
+  const least = { Temperature: "0", "Top k": "0", "Top p": "0.01", "Min p": "0", "Repetition penalty": "0.01", "Frequency penalty": "-2", "Presence penalty": "-2", "Longest answer": "1", Seed: "0" };
+  const most = { Temperature: "2", "Top k": "1000", "Top p": "1", "Min p": "1", "Repetition penalty": "10", "Frequency penalty": "2", "Presence penalty": "2", "Longest answer": "1000000", Seed: "9007199254740991" };
+  await setParameters(page, { ...least, "System prompt": "You are terse.", "Stop texts": "###\nEND" });
+  await send(page, "Hello");
+  await finished(page);
+  const id = Number(/#\/(\d+)/.exec(page.url())![1]);
+  type Stored = { session: { parameters: Record<string, unknown> } };
+  const kept = (await api<Stored>("GET", `/api/sessions/${id}`)).session.parameters;
+  assert.deepEqual(kept, {
+    mode: "chat", system: "You are terse.", temperature: 0, top_k: 0, top_p: 0.01, min_p: 0, repeat_penalty: 0.01, frequency_penalty: -2,
+    presence_penalty: -2, max_tokens: 1, seed: 0, stop: ["###", "END"],
+  });
+  await setParameters(page, most);
+  const changed = (await api<Stored>("GET", `/api/sessions/${id}`)).session.parameters;
+  assert.equal(changed["seed"], 9007199254740991);
+  assert.equal(changed["repeat_penalty"], 10);
+  assert.equal(await page.locator(".toast.error").count(), 0);
+});
+
+test("a server with keys asks for one, and the page works with it", async () => {
+  const guarded = new Program();
+  try {
+    await guarded.start(0, ["--api-key", "a-key-for-tests"]);
+    const page = await browser.context.newPage();
+    page.setDefaultTimeout(60_000);
+    await page.goto(guarded.url);
+    await page.getByRole("textbox", { name: "API key" }).fill("a-key-for-tests");
+    await page.getByRole("button", { name: "Use this key" }).click();
+    await page.waitForSelector(".foot-line:has-text('SmolLM2')");
+    await setParameters(page, { "Longest answer": "4" });
+    await send(page, "Hello");
+    await finished(page);
+    assert.equal(await page.locator("article.assistant").count(), 1);
+    await page.close();
+  } finally {
+    await guarded.end();
+  }
+});
+
 test(`E1, E2: ${payloads.length} payloads and ${leaks.length} leaks that the program stores and serves`, async () => {
   const texts = [...payloads, ...leaks];
   const { id } = await api<{ id: number }>("POST", "/api/sessions", { title: payloads[0]! });
