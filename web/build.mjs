@@ -57,6 +57,22 @@ async function bundle() {
   return { files, inputs: Object.keys(result.metafile.inputs) };
 }
 
+// A font's own words about itself (OpenType, table 'name'), from its uncompressed form. 0: copyright, 13: licence.
+function fontNames(file, wanted) {
+  const bytes = readFileSync(file);
+  const tables = Array.from({ length: bytes.readUInt16BE(4) }, (_, at) => 12 + 16 * at);
+  const entry = tables.find((at) => bytes.toString("latin1", at, at + 4) === "name");
+  const begin = bytes.readUInt32BE(entry + 8);
+  const texts = begin + bytes.readUInt16BE(begin + 4);
+  const found = new Map();
+  for (let at = begin + 6; at < begin + 6 + 12 * bytes.readUInt16BE(begin + 2); at += 12) {
+    const [platform, , , name, length, offset] = [0, 2, 4, 6, 8, 10].map((field) => bytes.readUInt16BE(at + field));
+    const text = Buffer.from(bytes.subarray(texts + offset, texts + offset + length));
+    if (wanted.includes(name)) found.set(name, platform === 3 || platform === 0 ? text.swap16().toString("utf16le") : text.toString("latin1"));
+  }
+  return wanted.map((name) => found.get(name) ?? "").join("\n\n");
+}
+
 // The package whose folder holds `input`, and the text of its licence.
 function licences(inputs) {
   const names = new Set();
@@ -73,6 +89,8 @@ function licences(inputs) {
     if (!about.license) throw new Error(`${name}: expected a licence in its package.json`);
     parts.push(`${"=".repeat(78)}\n${name} ${about.version}: ${about.license}\n\n${text.trim()}\n`);
   }
+  const font = join(here, "node_modules", "katex", "dist", "fonts", "KaTeX_Main-Regular.ttf");
+  parts.push(`${"=".repeat(78)}\nThe fonts KaTeX_*\n\n${fontNames(font, [0, 13]).trim()}\n`);
   return parts.join("\n");
 }
 

@@ -142,6 +142,7 @@ TEST(WebAssets, TheEmbeddedPageIsWhole) {
   for (const char* package : {"preact", "markdown-it", "katex", "highlight.js"}) {
     EXPECT_THAT(std::string(licences->bytes), HasSubstr(std::string(package) + " ")) << package;
   }
+  EXPECT_THAT(std::string(licences->bytes), HasSubstr("SIL Open Font License"));
 }
 
 }  // namespace
