@@ -24,7 +24,7 @@ beforeEach(async () => {
   requests.length = 0;
 });
 after(async () => {
-  await mock.stop();
+  await mock?.stop();
   const { hosts } = await browser.close();
   // The browser's own log of look-ups and connections, over all the tests of this file.
   assert.deepEqual(hosts.filter((host) => host.includes("leak") || host.endsWith(".example")), []);
