@@ -24,7 +24,7 @@ A character model of a text, in a minute or two (docs/training.md):
   tessera tokenizer train --type char -o run/tokenizer input.txt
   tessera data -m run/tokenizer/tokenizer.json -o run/data input.txt
   tessera train --data run/data --out run/model
-  tessera generate -m run/model/latest "O Romeo"
+  tessera generate -m run/model/latest -p "O Romeo"
 
 --config FILE holds the same settings as YAML ("learning-rate: 1e-3"); flags win over it.
 In a terminal a progress bar stands below the lines; RUN/metrics.jsonl has every step.
@@ -126,7 +126,7 @@ void train_model(const TrainFlags& flags) {
                                  result.stopped ? "stopped after" : "done:", result.steps,
                                  duration_text(result.training_seconds), result.last_loss);
   if (result.validation_loss) text += fmt::format(", validation loss {:.4f}", *result.validation_loss);
-  fmt::print("{}\ntry it: tessera generate -m {} \"Once\"\n", text, result.checkpoint);
+  fmt::print("{}\ntry it: tessera generate -m {} -p \"Once\"\n", text, result.checkpoint);
 }
 
 }  // namespace
