@@ -93,7 +93,7 @@ class TrainingScreen {
   }
   void show(const char* stage, std::uint64_t done, std::uint64_t all, const char* unit, double per_second) {
     display_.show({.stage = stage,
-                   .subject = stage,
+                   .subject = "the model",
                    .done = done,
                    .total = all,
                    .unit = unit,
