@@ -5,6 +5,13 @@
 
 namespace tessera::kernels::TESSERA_ISA {
 
+// What the compiler calls a vector register in assembly.
+#if defined(__aarch64__)
+#define TESSERA_VECTOR_REGISTER "w"
+#else
+#define TESSERA_VECTOR_REGISTER "v"
+#endif
+
 inline constexpr int kByteChains = 12;
 inline constexpr std::int64_t kByteOpsPerRound = 2 * kByteChains * kLanes * 4;
 
@@ -18,7 +25,7 @@ static std::uint32_t multiply_bytes_rounds(std::int64_t rounds) {
     TESSERA_UNROLL
     for (int c = 0; c < kByteChains; ++c) {
       // Factors that look new each time, or one product would be computed for all chains and rounds.
-      __asm__("" : "+v"(factors));
+      __asm__("" : "+" TESSERA_VECTOR_REGISTER(factors));
       sums[c] = add_byte_products(sums[c], factors, ones);
     }
   }

@@ -185,9 +185,8 @@ TESSERA_INLINE void packed_rows(const PackedLinearArguments& arguments, std::int
                                 std::int64_t end) {
   std::int64_t row = arguments.row_begin / kLanes * kLanes;
   if constexpr (kVectors > 1) {
-    if (row % kPanelRows != 0) {
+    for (; row % kPanelRows != 0 && row < arguments.row_end; row += kLanes) {
       packed_strips<Type, 1, kMost>(arguments, row, begin, end);
-      row += kLanes;
     }
     for (; row + kVectors * kLanes <= padded_rows(arguments); row += kVectors * kLanes) {
       packed_strips<Type, kVectors, kMost>(arguments, row, begin, end);
@@ -201,12 +200,13 @@ TESSERA_INLINE void packed_rows(const PackedLinearArguments& arguments, std::int
 template <typename Type>
 void widened_rows(const PackedLinearArguments& arguments, std::int64_t begin, std::int64_t end);
 
-// Up to Type::kFewTokens tokens are one tile over a panel's rows: the weights are read once, in the order
-// they lie in, which is what memory is fastest at. More tokens go over Type::kTileVectors at a time, so that
-// an input that was broadcast serves several rows.
+// Up to Type::kFewTokens tokens are one tile over a panel's rows (or a vector of them): the weights are read
+// once, in the order they lie in, which is what memory is fastest at. More tokens go over Type::kTileVectors
+// at a time, so that an input that was broadcast serves several rows.
 template <typename Type>
 void packed_linear(const PackedLinearArguments& arguments) {
-  constexpr int kPanelVectors = kPanelRows / kLanes;
+  // The sums of a whole panel fit into the registers only where they have many lanes.
+  constexpr int kPanelVectors = kLanes < 8 ? 1 : kPanelRows / kLanes;
   if (arguments.tokens <= Type::kFewTokens) {
     return packed_rows<Type, kPanelVectors, Type::kFewTokens>(arguments, 0, arguments.tokens);
   }

@@ -79,6 +79,15 @@ struct WordInputs {
   TESSERA_INLINE static Int finish(Sum sum) { return vpaddq_s32(sum.first, sum.last); }
 };
 
+// sum + the products of four bytes a lane.
+TESSERA_INLINE Int add_byte_products(Int sum, Int without_sign, Int with_sign) {
+  const uint8x16_t a = bytes_of(without_sign);
+  const int8x16_t b = vreinterpretq_s8_s32(with_sign);
+  const int16x8_t low = vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(a))), vmovl_s8(vget_low_s8(b)));
+  const int16x8_t high = vmulq_s16(vreinterpretq_s16_u16(vmovl_high_u8(a)), vmovl_high_s8(b));
+  return vaddq_s32(sum, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+}
+
 // Rounds to nearest even; what is not a number becomes zero.
 TESSERA_INLINE Int round_to_int(Float v) { return vcvtnq_s32_f32(v); }
 TESSERA_INLINE std::int32_t sum_ints(Int v) { return vaddvq_s32(v); }
