@@ -49,13 +49,14 @@ double largest(std::span<const double> values) {
 // Every step of a recurrence here is a contraction (decay and I - beta k k^T have a norm of at most 1), so
 // rounding errors add up and do not grow: T steps, each of at most key_dim + 3 roundings (10 more for exp and
 // log) of numbers of at most the state's norm, itself at most T times |k| |v| over a row; read by a query of
-// key_dim elements. The other forms sum the same terms in another order. Twice, for the two sides.
+// key_dim elements. The other forms sum the same terms in another order. Twice, for the two sides. Features
+// of keys and queries are at most 1 + |x| (elu + 1); dividing by their sum only makes the result smaller.
 double tolerance(const Heads& heads) {
   const auto T = static_cast<double>(heads.T);
   const auto width = static_cast<double>(heads.key_dim);
-  const double state = T * largest(heads.keys) * largest(heads.values);
+  const double state = T * (1 + largest(heads.keys)) * largest(heads.values);
   return 2 * T * (width + 13) * std::numeric_limits<double>::epsilon() * state * width *
-         largest(heads.queries);
+         (1 + largest(heads.queries));
 }
 
 void expect_near(std::span<const double> found, std::span<const double> expected, double bound,
