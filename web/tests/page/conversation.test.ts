@@ -151,6 +151,8 @@ test("the tree shows every branch, and choosing a message goes there", async () 
   await finished(page);
   await page.getByRole("button", { name: "Branches" }).click();
   const items = page.getByRole("treeitem");
+  // What is not drawn yet has no inner text.
+  await page.waitForFunction(() => [...document.querySelectorAll<HTMLElement>("[role=treeitem]")].every(({ innerText }) => innerText !== ""));
   assert.deepEqual(await items.allInnerTexts().then((all) => all.map((text) => text.split("\n")[0])), ["root", "reply 1", "reply 2"]);
   assert.equal(await page.locator("[role=treeitem][aria-selected=true]").innerText().then((text) => text.split("\n")[0]), "reply 2");
   await items.nth(1).click();
