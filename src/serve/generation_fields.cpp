@@ -60,17 +60,7 @@ std::vector<std::pair<TokenId, float>> read_logit_bias(JsonFields& fields, std::
 }
 
 void read_sampling(JsonFields& fields, std::int64_t vocabulary_size, engine::SamplingOptions& sampling) {
-  const auto set = [&](const char* name, double least, double most, float& value, bool open_below = false) {
-    if (const auto given = fields.number(name, least, most, open_below)) value = static_cast<float>(*given);
-  };
-  set("temperature", 0, 2, sampling.temperature);
-  set("top_p", 0, 1, sampling.top_p, true);
-  set("min_p", 0, 1, sampling.min_p);
-  set("typical_p", 0, 1, sampling.typical_p, true);
-  set("repetition_penalty", 0, 100, sampling.repetition_penalty, true);
-  set("presence_penalty", -2, 2, sampling.presence_penalty);
-  set("frequency_penalty", -2, 2, sampling.frequency_penalty);
-  sampling.top_k = fields.integer("top_k", 0, vocabulary_size).value_or(sampling.top_k);
+  read_sampling_numbers(fields, "repetition_penalty", vocabulary_size, sampling);
   const auto seed = fields.integer("seed", 0, kMostSeed);
   sampling.seed = seed ? static_cast<std::uint64_t>(*seed) : random_seed();
   const auto biases = read_logit_bias(fields, vocabulary_size);
@@ -89,6 +79,21 @@ void read_stream(JsonFields& fields, GenerationFields& read) {
 }
 
 }  // namespace
+
+void read_sampling_numbers(JsonFields& fields, const char* repetition_penalty, std::int64_t most_top_k,
+                           engine::SamplingOptions& sampling) {
+  const auto set = [&](const char* name, double least, double most, float& value, bool open_below = false) {
+    if (const auto given = fields.number(name, least, most, open_below)) value = static_cast<float>(*given);
+  };
+  set("temperature", 0, 2, sampling.temperature);
+  set("top_p", 0, 1, sampling.top_p, true);
+  set("min_p", 0, 1, sampling.min_p);
+  set("typical_p", 0, 1, sampling.typical_p, true);
+  set(repetition_penalty, 0, 100, sampling.repetition_penalty, true);
+  set("presence_penalty", -2, 2, sampling.presence_penalty);
+  set("frequency_penalty", -2, 2, sampling.frequency_penalty);
+  sampling.top_k = fields.integer("top_k", 0, most_top_k).value_or(sampling.top_k);
+}
 
 GenerationFields read_generation_fields(JsonFields& fields, const engine::SamplingOptions& defaults,
                                         const GenerationLimits& limits) {

@@ -34,4 +34,9 @@ GenerationFields read_generation_fields(JsonFields& fields, const engine::Sampli
 // The member "model", when given, must be one of `served`. ApiError 404.
 void check_model(JsonFields& fields, const std::vector<std::string>& served);
 
+// The numbers that every way of asking for text has, each checked and named in its error; what is not given
+// stays. Two APIs call the penalty of repetition differently. ApiError 400.
+void read_sampling_numbers(JsonFields& fields, const char* repetition_penalty, std::int64_t most_top_k,
+                           engine::SamplingOptions& sampling);
+
 }  // namespace tessera::serve

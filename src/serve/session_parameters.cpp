@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "serve/generation_fields.h"
+
 namespace tessera::serve {
 namespace {
 
@@ -38,17 +40,7 @@ void read_stop(JsonFields& fields, SessionParameters& read) {
 }
 
 void read_sampling(JsonFields& fields, engine::SamplingOptions& sampling) {
-  const auto set = [&](const char* name, double least, double most, float& value, bool open_below = false) {
-    if (const auto given = fields.number(name, least, most, open_below)) value = static_cast<float>(*given);
-  };
-  set("temperature", 0, 2, sampling.temperature);
-  set("top_p", 0, 1, sampling.top_p, true);
-  set("min_p", 0, 1, sampling.min_p);
-  set("typical_p", 0, 1, sampling.typical_p, true);
-  set("repeat_penalty", 0, 100, sampling.repetition_penalty, true);
-  set("presence_penalty", -2, 2, sampling.presence_penalty);
-  set("frequency_penalty", -2, 2, sampling.frequency_penalty);
-  sampling.top_k = fields.integer("top_k", 0, kMostCount).value_or(sampling.top_k);
+  read_sampling_numbers(fields, "repeat_penalty", kMostCount, sampling);
   sampling.penalty_window = fields.integer("repeat_last_n", -1, kMostCount).value_or(sampling.penalty_window);
 }
 
