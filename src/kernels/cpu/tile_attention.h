@@ -21,22 +21,22 @@ inline constexpr std::int64_t kKeyChunks = kKeyTile / kChunk;
 struct TileF32 {
   static constexpr DType kType = DType::f32;
   static constexpr int kParts = 3;
-  TESSERA_INLINE static Float keys(const std::byte* group, std::int64_t d) {
+  TESSERA_INLINE static Float keys(const std::byte* group, std::int64_t /*scales*/, std::int64_t d) {
     return load(reinterpret_cast<const float*>(group) + d * kKeyGroup);
   }
-  TESSERA_INLINE static Float value(const std::byte* group, std::int64_t width, std::int64_t key,
-                                    std::int64_t d) {
+  TESSERA_INLINE static Float value(const std::byte* group, std::int64_t /*scales*/, std::int64_t width,
+                                    std::int64_t key, std::int64_t d) {
     return load(reinterpret_cast<const float*>(group) + key * width + d);
   }
 };
 struct TileF16 {
   static constexpr DType kType = DType::f16;
   static constexpr int kParts = 2;
-  TESSERA_INLINE static Float keys(const std::byte* group, std::int64_t d) {
+  TESSERA_INLINE static Float keys(const std::byte* group, std::int64_t /*scales*/, std::int64_t d) {
     return load_f16(group + 2 * d * kKeyGroup);
   }
-  TESSERA_INLINE static Float value(const std::byte* group, std::int64_t width, std::int64_t key,
-                                    std::int64_t d) {
+  TESSERA_INLINE static Float value(const std::byte* group, std::int64_t /*scales*/, std::int64_t width,
+                                    std::int64_t key, std::int64_t d) {
     return load_f16(group + 2 * (key * width + d));
   }
 };
@@ -47,11 +47,11 @@ struct TileBf16 {
     const Int both = load_words(pairs);
     return float_of_bits(index % 2 == 0 ? shift_left(both, 16) : upper_half(both));
   }
-  TESSERA_INLINE static Float keys(const std::byte* group, std::int64_t d) {
+  TESSERA_INLINE static Float keys(const std::byte* group, std::int64_t /*scales*/, std::int64_t d) {
     return half(group + d / 2 * (4 * kKeyGroup), d);
   }
-  TESSERA_INLINE static Float value(const std::byte* group, std::int64_t width, std::int64_t key,
-                                    std::int64_t d) {
+  TESSERA_INLINE static Float value(const std::byte* group, std::int64_t /*scales*/, std::int64_t width,
+                                    std::int64_t key, std::int64_t d) {
     return half(group + 4 * (key / 2 * width + d), key);
   }
 };
@@ -70,22 +70,6 @@ struct TileQ8_0 {
     return multiply(broadcast(scale), to_float(load_signed_bytes(group + scales + key * width + d)));
   }
 };
-
-template <typename Cache>
-TESSERA_INLINE Float key_element(const std::byte* group, std::int64_t scales, std::int64_t d) {
-  if constexpr (Cache::kType == DType::q8_0)
-    return Cache::keys(group, scales, d);
-  else
-    return Cache::keys(group, d);
-}
-template <typename Cache>
-TESSERA_INLINE Float value_elements(const std::byte* group, std::int64_t scales, std::int64_t width,
-                                    std::int64_t key, std::int64_t d) {
-  if constexpr (Cache::kType == DType::q8_0)
-    return Cache::value(group, scales, width, key, d);
-  else
-    return Cache::value(group, width, key, d);
-}
 
 // Working memory of one call; AttentionState has what the merging needs.
 struct TileAttention {
@@ -168,8 +152,8 @@ static void spread_keys(const AttentionArguments& arguments, const TileAttention
     if (group == nullptr) continue;
     std::byte* target = tiles.keys + g * tiles.key_chunks * kBytes;
     for (std::int64_t d = 0; d < tiles.key_chunks * kChunk; d += 2) {
-      const Float even = d < arguments.head_dim ? key_element<Cache>(group, scales, d) : zero();
-      const Float odd = d + 1 < arguments.head_dim ? key_element<Cache>(group, scales, d + 1) : zero();
+      const Float even = d < arguments.head_dim ? Cache::keys(group, scales, d) : zero();
+      const Float odd = d + 1 < arguments.head_dim ? Cache::keys(group, scales, d + 1) : zero();
       store_pair<Cache::kParts>(even, odd, target + d / kChunk * kBytes, d % kChunk / 2);
     }
   }
@@ -185,8 +169,8 @@ static bool spread_values(const AttentionArguments& arguments, const TileAttenti
   for (std::int64_t column = 0; column < tiles.columns; ++column) {
     const auto value = [&](std::int64_t key) {
       if (key < keys.begin || key >= keys.end) return zero();
-      const Float v = value_elements<Cache>(groups.now.values[key / kKeyGroup], scales, tiles.state.width,
-                                            key % kKeyGroup, column * kLanes);
+      const Float v = Cache::value(groups.now.values[key / kKeyGroup], scales, tiles.state.width,
+                                   key % kKeyGroup, column * kLanes);
       trouble = multiply_add(v, zero(), trouble);
       return v;
     };
