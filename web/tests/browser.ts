@@ -30,7 +30,11 @@ export async function openBrowser(options: BrowserContextOptions = {}): Promise<
   });
   context.setDefaultTimeout(45_000);
   const complaints: string[] = [];
-  context.on("page", (page) => listen(page, complaints));
+  const slowdown = Number(process.env["TESSERA_BROWSER_SLOWDOWN"] ?? 1);
+  context.on("page", (page) => {
+    listen(page, complaints);
+    if (slowdown > 1) void slow(context, page, slowdown).catch(() => undefined); // closed already
+  });
   context.pages().forEach((page) => listen(page, complaints));
   return {
     context,
@@ -42,6 +46,12 @@ export async function openBrowser(options: BrowserContextOptions = {}): Promise<
       return { hosts };
     },
   };
+}
+
+// As a machine that is so many times slower: finds tests that count on the page being drawn already.
+async function slow(context: BrowserContext, page: Page, rate: number): Promise<void> {
+  const session = await context.newCDPSession(page);
+  await session.send("Emulation.setCPUThrottlingRate", { rate });
 }
 
 function listen(page: Page, complaints: string[]): void {

@@ -66,7 +66,11 @@ export class MockServer {
   ) {}
 
   async start(port = 0): Promise<void> {
-    this.server = createServer((request, response) => void this.handle(request, response));
+    this.server = createServer((request, response) => {
+      // As far away as asked (milliseconds, random up to it): finds tests that count on an answer being there already.
+      // A page that is closed meanwhile breaks its requests off, which is no failure of a test.
+      setTimeout(() => void this.handle(request, response).catch(() => response.destroy()), Math.random() * Number(process.env["TESSERA_MOCK_DELAY"] ?? 0));
+    });
     this.server.on("connection", (socket) => {
       this.sockets.add(socket);
       socket.on("close", () => this.sockets.delete(socket));

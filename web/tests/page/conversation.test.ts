@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { wordsOf } from "../mock_server";
-import { act, finished, fixture, openPage, send, textsOf } from "./page_fixture";
+import { act, eventually, finished, fixture, openPage, send, textsOf } from "./page_fixture";
 
 const f = fixture();
 
@@ -20,13 +20,13 @@ test("a question is answered as a stream, and the session appears in the list", 
   await send(page, "Count, please");
   await page.waitForSelector("article.user:has-text('Count, please')");
   await page.waitForSelector("article.live .waiting");
-  assert.equal(await page.inputValue(".composer textarea"), "");
+  await eventually(async () => assert.equal(await page.inputValue(".composer textarea"), ""));
   release();
   await finished(page);
-  assert.deepEqual(await textsOf(page), ["Count, please", "One two"]);
-  assert.equal(await page.locator("article.assistant strong").innerText(), "two");
-  assert.match(await page.locator("article.assistant .measure").innerText(), /tokens\/s · first token .* · 2 tokens/);
-  assert.equal(await page.locator(".session").count(), 1);
+  await eventually(async () => assert.deepEqual(await textsOf(page), ["Count, please", "One two"]));
+  await eventually(async () => assert.equal(await page.locator("article.assistant strong").innerText(), "two"));
+  await eventually(async () => assert.match(await page.locator("article.assistant .measure").innerText(), /tokens\/s · first token .* · 2 tokens/));
+  await eventually(async () => assert.equal(await page.locator(".session").count(), 1));
   assert.match(page.url(), /#\/1$/);
   const asked = f.mock.requests.find(({ path }) => path.endsWith("/reply"))?.body as { parent: unknown; content: string };
   assert.equal(asked.parent, null);
@@ -35,11 +35,10 @@ test("a question is answered as a stream, and the session appears in the list", 
 });
 
 test("text is on the page before the answer is complete", async () => {
-  f.mock.makeReply = () => ({ tokens: wordsOf("alpha beta gamma delta epsilon zeta eta theta".repeat(6)), delay: 25 });
+  f.mock.makeReply = () => ({ tokens: wordsOf("alpha beta gamma delta epsilon zeta eta theta".repeat(6)), delay: 40 });
   const page = await openPage(f);
   await send(page, "Go");
-  await page.waitForFunction(() => /alpha beta/.test(document.querySelector("article.live")?.textContent ?? ""));
-  assert.equal(await page.locator(".composer .send.stop").count(), 1);
+  await page.waitForFunction(() => document.querySelector(".composer .send.stop") && /alpha beta/.test(document.querySelector("article.live")?.textContent ?? ""));
   await finished(page);
 });
 
@@ -56,7 +55,7 @@ test("Stop and Esc end the answer, and what was written is stored", async () => 
     const stored = [...f.mock.messages.values()].flat().filter(({ finish_reason }) => finish_reason === "cancelled");
     assert.ok(stored.length >= 1);
     assert.ok(stored.at(-1)!.content.length < 8000);
-    assert.equal(await page.locator(".unsaved").count(), 0);
+    await eventually(async () => assert.equal(await page.locator(".unsaved").count(), 0));
     await page.close();
   }
 });
@@ -70,14 +69,14 @@ test("answering again makes a version, and the switcher goes between them", asyn
   await act(page, "answer number 1", "Answer again");
   await page.waitForSelector("article.assistant:has-text('answer number 2')");
   await finished(page);
-  assert.equal(await page.locator("article.assistant .versions").innerText(), "2/2");
+  await eventually(async () => assert.equal(await page.locator("article.assistant .versions").innerText(), "2/2"));
   await act(page, "answer number 2", "Previous version");
   await page.waitForSelector("article.assistant:has-text('answer number 1')");
-  assert.equal(await page.locator("article.assistant .versions").innerText(), "1/2");
+  await eventually(async () => assert.equal(await page.locator("article.assistant .versions").innerText(), "1/2"));
   // The server knows where the reader stands: a reload shows the same.
   await page.reload();
   await page.waitForSelector("article.assistant:has-text('answer number 1')");
-  assert.equal(await page.locator("article.assistant").count(), 1);
+  await eventually(async () => assert.equal(await page.locator("article.assistant").count(), 1));
 });
 
 test("editing a question makes a branch; the old one is still there", async () => {
@@ -92,10 +91,10 @@ test("editing a question makes a branch; the old one is still there", async () =
   await page.press(".edit-message textarea", "Enter");
   await page.waitForSelector("article.assistant:has-text('Heard 14 letters')");
   await finished(page);
-  assert.deepEqual(await textsOf(page), ["better wording", "Heard 14 letters"]);
+  await eventually(async () => assert.deepEqual(await textsOf(page), ["better wording", "Heard 14 letters"]));
   await act(page, "better wording", "Previous version");
   await page.waitForSelector("article.user:has-text('a second turn')");
-  assert.equal((await textsOf(page)).length, 4);
+  await eventually(async () => assert.equal((await textsOf(page)).length, 4));
 });
 
 test("an answer can be edited by hand as a version of its own", async () => {
@@ -106,7 +105,7 @@ test("an answer can be edited by hand as a version of its own", async () => {
   await page.fill(".edit-message textarea", "What I would have said");
   await page.getByRole("button", { name: "Save as a new version" }).click();
   await page.waitForSelector("article.assistant:has-text('What I would have said')");
-  assert.equal(await page.locator("article.assistant .versions").innerText(), "2/2");
+  await eventually(async () => assert.equal(await page.locator("article.assistant .versions").innerText(), "2/2"));
 });
 
 test("undo takes the turn back into the field, and redo brings it back", async () => {
@@ -117,11 +116,11 @@ test("undo takes the turn back into the field, and redo brings it back", async (
   await finished(page);
   await page.getByRole("button", { name: "Undo the last turn" }).click();
   await page.waitForFunction(() => document.querySelectorAll("article.user").length === 1);
-  assert.equal(await page.inputValue(".composer textarea"), "two");
+  await eventually(async () => assert.equal(await page.inputValue(".composer textarea"), "two"));
   await page.getByRole("button", { name: "Redo" }).click();
   await page.waitForFunction(() => document.querySelectorAll("article.user").length === 2);
   // Nothing was taken away on the server.
-  assert.equal(f.mock.messages.get(1)!.length, 4);
+  await eventually(() => assert.equal(f.mock.messages.get(1)!.length, 4));
 });
 
 test("going back to a message, then on: the next question follows that message", async () => {
@@ -153,8 +152,8 @@ test("the tree shows every branch, and choosing a message goes there", async () 
   const items = page.getByRole("treeitem");
   // What is not drawn yet has no inner text.
   await page.waitForFunction(() => [...document.querySelectorAll<HTMLElement>("[role=treeitem]")].every(({ innerText }) => innerText !== ""));
-  assert.deepEqual(await items.allInnerTexts().then((all) => all.map((text) => text.split("\n")[0])), ["root", "reply 1", "reply 2"]);
-  assert.equal(await page.locator("[role=treeitem][aria-selected=true]").innerText().then((text) => text.split("\n")[0]), "reply 2");
+  await eventually(async () => assert.deepEqual(await items.allInnerTexts().then((all) => all.map((text) => text.split("\n")[0])), ["root", "reply 1", "reply 2"]));
+  await eventually(async () => assert.equal(await page.locator("[role=treeitem][aria-selected=true]").innerText().then((text) => text.split("\n")[0]), "reply 2"));
   await items.nth(1).click();
   await page.waitForSelector("article.assistant:has-text('reply 1')");
   // By keyboard too.
@@ -175,7 +174,7 @@ test("deleting a message asks first and takes what follows along", async () => {
   await second.getByRole("button", { name: "Delete" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.waitForFunction(() => document.querySelectorAll("article.user").length === 1);
-  assert.equal(f.mock.messages.get(1)!.length, 2);
+  await eventually(() => assert.equal(f.mock.messages.get(1)!.length, 2));
 });
 
 test("probabilities: pointing at a token shows what else it could have been; choosing that branches", async () => {
@@ -189,7 +188,7 @@ test("probabilities: pointing at a token shows what else it could have been; cho
   await page.hover("[data-token='1']");
   const box = page.locator(".alternatives");
   await box.waitFor();
-  assert.match(await box.innerText(), /␣Paris\s+90 %[^]*␣Lyon\s+9\.1 %/);
+  await eventually(async () => assert.match(await box.innerText(), /␣Paris\s+90 %[^]*␣Lyon\s+9\.1 %/));
   await box.getByRole("button", { name: "␣Lyon" }).click();
   await page.waitForSelector("article.assistant .markdown:has-text('It is Lyon indeed')");
   const asked = f.mock.requests.filter(({ path }) => path.endsWith("/reply")).map(({ body }) => body as { continue?: boolean; logprobs?: number });
@@ -204,7 +203,7 @@ test("a story goes on from nothing, from a person's words, and anew", async () =
   await page.getByRole("button", { name: "Story", exact: true }).click();
   await send(page, "Once upon a time");
   await finished(page);
-  assert.equal(await page.locator(".prose .piece").allInnerTexts().then((all) => all.join("|")), "Once upon a time| part 1");
+  await eventually(async () => assert.equal(await page.locator(".prose .piece").allInnerTexts().then((all) => all.join("|")), "Once upon a time| part 1"));
   await page.getByRole("button", { name: "Continue" }).click();
   await page.waitForSelector(".piece:has-text('part 2')");
   await finished(page);
@@ -213,12 +212,12 @@ test("a story goes on from nothing, from a person's words, and anew", async () =
   await page.getByRole("button", { name: "Answer again" }).click();
   await page.waitForSelector(".piece:has-text('part 3')");
   await finished(page);
-  assert.equal(await page.locator(".versions").innerText(), "2/2");
+  await eventually(async () => assert.equal(await page.locator(".versions").innerText(), "2/2"));
   await send(page, "Then it rained.");
   await finished(page);
   // What is added does not run into the word before it.
-  assert.match(await page.locator(".prose").innerText(), /part 3 Then it rained\. part 4/);
-  assert.equal(f.mock.sessions.get(1)!.parameters.mode, "story");
+  await eventually(async () => assert.match(await page.locator(".prose").innerText(), /part 3 Then it rained\. part 4/));
+  await eventually(() => assert.equal(f.mock.sessions.get(1)!.parameters.mode, "story"));
 });
 
 test("an answer that was cut short goes on where it stopped, as a version of its own", async () => {
@@ -229,5 +228,5 @@ test("an answer that was cut short goes on where it stopped, as a version of its
   await page.getByRole("button", { name: "Continue" }).click();
   await page.waitForSelector("article.assistant:has-text('It began well, and so it ended.')");
   await finished(page);
-  assert.equal(await page.locator("article.assistant .versions").innerText(), "2/2");
+  await eventually(async () => assert.equal(await page.locator("article.assistant .versions").innerText(), "2/2"));
 });

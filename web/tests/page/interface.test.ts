@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 import type { Page } from "playwright-core";
 import { wordsOf } from "../mock_server";
-import { act, finished, fixture, openPage, path, send } from "./page_fixture";
+import { act, eventually, finished, fixture, openPage, path, send } from "./page_fixture";
 
 const f = fixture();
 
@@ -23,7 +23,7 @@ test("sessions: rename, archive and back, delete", async () => {
   await page.fill(".rename", "new name");
   await page.keyboard.press("Enter");
   await page.waitForSelector(".session:has-text('new name')");
-  assert.equal(f.mock.sessions.get(1)!.title, "new name");
+  await eventually(() => assert.equal(f.mock.sessions.get(1)!.title, "new name"));
   await menu(page, "to be archived", "Archive");
   await page.waitForFunction(() => document.querySelectorAll(".session").length === 1);
   await page.getByRole("button", { name: "Archived" }).click();
@@ -33,7 +33,7 @@ test("sessions: rename, archive and back, delete", async () => {
   await menu(page, "new name", "Delete");
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.waitForFunction(() => document.querySelectorAll(".session").length === 1);
-  assert.equal(f.mock.sessions.size, 1);
+  await eventually(() => assert.equal(f.mock.sessions.size, 1));
 });
 
 test("export downloads a file, import brings sessions in", async () => {
@@ -69,10 +69,10 @@ test("search finds words in all sessions and opens the message on its branch", a
   await page.keyboard.press("Control+k");
   await page.locator("dialog input").fill("ravenna");
   await page.waitForSelector("[role=option]");
-  assert.equal(await page.locator("[role=option] mark").innerText(), "Ravenna");
+  await eventually(async () => assert.equal(await page.locator("[role=option] mark").innerText(), "Ravenna"));
   await page.keyboard.press("Enter");
   await page.waitForSelector("article.assistant:has-text('拉文纳')");
-  assert.equal(f.mock.sessions.get(1)!.leaf, 2);
+  await eventually(() => assert.equal(f.mock.sessions.get(1)!.leaf, 2));
 });
 
 test("parameters are stored with the session; values out of range are not taken", async () => {
@@ -91,12 +91,9 @@ test("parameters are stored with the session; values out of range are not taken"
   await page.getByLabel("Top p").fill("5");
   await page.getByLabel("Top p").press("Tab");
   await page.waitForSelector(".wrong:has-text('from 0.01 to 1')");
-  await page.waitForFunction(() => true, undefined, { timeout: 1000 });
-  await page.waitForTimeout(600);
-  assert.deepEqual(f.mock.sessions.get(1)!.parameters, { mode: "chat", system: "Be brief.", temperature: 1.25, seed: 7, stop: ["###", "END"] });
+  await eventually(() => assert.deepEqual(f.mock.sessions.get(1)!.parameters, { mode: "chat", system: "Be brief.", temperature: 1.25, seed: 7, stop: ["###", "END"] }));
   await page.getByRole("button", { name: "Back to the defaults" }).click();
-  await page.waitForTimeout(600);
-  assert.deepEqual(f.mock.sessions.get(1)!.parameters, { mode: "chat" });
+  await eventually(() => assert.deepEqual(f.mock.sessions.get(1)!.parameters, { mode: "chat" }));
 });
 
 test("Chinese and dark are remembered", async () => {
@@ -106,8 +103,8 @@ test("Chinese and dark are remembered", async () => {
   await page.getByLabel("颜色").selectOption("dark");
   await page.reload();
   await page.waitForSelector("text=今天聊点什么？");
-  assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-CN");
-  assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(22, 23, 26)");
+  await eventually(async () => assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-CN"));
+  await eventually(async () => assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(22, 23, 26)"));
   await page.getByLabel("语言").selectOption("en");
   await page.getByLabel("Colours").selectOption("system");
   await page.waitForSelector("text=What shall we talk about?");
@@ -120,7 +117,7 @@ test("the page can be used by keyboard alone", async () => {
   await page.keyboard.type("second line");
   await page.keyboard.press("Enter");
   await finished(page);
-  assert.equal(f.mock.messages.get(1)![0]!.content, "typed at once\nsecond line");
+  await eventually(() => assert.equal(f.mock.messages.get(1)![0]!.content, "typed at once\nsecond line"));
   await page.focus(".composer textarea");
   await page.keyboard.press("ArrowUp");
   await page.waitForSelector(".edit-message textarea");
@@ -147,9 +144,9 @@ test("code is copied whole, and coloured", async () => {
   await send(page, "Code?");
   await finished(page);
   await page.waitForSelector(".hljs-keyword");
-  assert.equal(await page.locator("pre code").evaluate((element) => element.textContent), code);
+  await eventually(async () => assert.equal(await page.locator("pre code").evaluate((element) => element.textContent), code));
   await page.getByRole("button", { name: "Copy code" }).click();
-  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), code);
+  await eventually(async () => assert.equal(await page.evaluate(() => navigator.clipboard.readText()), code));
 });
 
 test("formulas are typeset with fonts from the same server; broken ones are shown as they stand", async () => {
@@ -158,8 +155,8 @@ test("formulas are typeset with fonts from the same server; broken ones are show
   await send(page, "Maths?");
   await finished(page);
   await page.waitForSelector(".formula[data-formula=yes] .katex");
-  assert.ok(await page.evaluate(() => document.fonts.ready.then(() => [...document.fonts].some((font) => font.family.startsWith("KaTeX") && font.status === "loaded"))));
-  assert.ok((await page.locator(".formula[data-formula=no]").allInnerTexts()).includes("\\notacommand{x}"));
+  await eventually(async () => assert.ok(await page.evaluate(() => document.fonts.ready.then(() => [...document.fonts].some((font) => font.family.startsWith("KaTeX") && font.status === "loaded")))));
+  await eventually(async () => assert.ok((await page.locator(".formula[data-formula=no]").allInnerTexts()).includes("\\notacommand{x}")));
   assert.deepEqual(f.browser.complaints, []);
 });
 
@@ -171,7 +168,7 @@ test("at phone width nothing is cut off, and the sessions slide in", async () =>
   await page.waitForSelector(".sidebar", { state: "detached" });
   await page.reload();
   await page.waitForSelector(".foot-line:has-text('Mock')");
-  assert.equal(await page.locator(".sidebar").count(), 0);
+  await eventually(async () => assert.equal(await page.locator(".sidebar").count(), 0));
   await page.fill(".composer textarea", "Hello");
   await page.locator(".composer .send").click();
   await finished(page);
@@ -225,7 +222,7 @@ test("answers are announced at their beginning and end, not word by word", async
   await page.waitForFunction(() => document.querySelector("[role=status].off-screen")?.textContent === "The model is answering.");
   await finished(page);
   await page.waitForFunction(() => /^Answer finished, 6 tokens\.$/.test(document.querySelector("[role=status].off-screen")?.textContent ?? ""));
-  assert.equal(await spoken.getAttribute("aria-live"), "polite");
-  assert.equal(await page.locator("[role=log]").getAttribute("aria-live"), "off");
+  await eventually(async () => assert.equal(await spoken.getAttribute("aria-live"), "polite"));
+  await eventually(async () => assert.equal(await page.locator("[role=log]").getAttribute("aria-live"), "off"));
   await act(page, "one two", "Copy message");
 });

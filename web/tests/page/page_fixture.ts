@@ -48,8 +48,22 @@ export async function send(page: Page, text: string): Promise<void> {
 
 // The answer under way is complete.
 export async function finished(page: Page): Promise<void> {
-  await page.waitForSelector(".composer .send:not(.stop)");
-  await page.waitForSelector("article.live", { state: "detached" });
+  await page.waitForFunction(() => document.querySelector(".composer .send:not(.stop)") && !document.querySelector("article.live, .piece.live"));
+}
+
+// Asserts what is about to become true: tried again until it holds. A page shows one thing after another, and a slow
+// machine leaves time between them.
+export async function eventually(check: () => void | Promise<void>, patience = 45_000): Promise<void> {
+  const end = Date.now() + patience;
+  for (;;) {
+    try {
+      await check();
+      return;
+    } catch (error) {
+      if (Date.now() >= end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 export const textsOf = (page: Page) =>

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { Page } from "playwright-core";
 import { wordsOf } from "../mock_server";
-import { finished, fixture, openPage, send, textsOf } from "./page_fixture";
+import { eventually, finished, fixture, openPage, send, textsOf } from "./page_fixture";
 
 const f = fixture();
 
@@ -14,7 +14,7 @@ test("a reload shows the session again, and what was typed and not sent", async 
   await page.fill(".composer textarea", "half a thou");
   await page.reload();
   await page.waitForSelector("article.assistant:has-text('mock')");
-  assert.deepEqual(await textsOf(page), ["Remember me", "This is the mock's answer."]);
+  await eventually(async () => assert.deepEqual(await textsOf(page), ["Remember me", "This is the mock's answer."]));
   await page.waitForFunction(() => document.querySelector<HTMLTextAreaElement>(".composer textarea")?.value === "half a thou");
 });
 
@@ -62,7 +62,7 @@ test("the server is stopped in the middle of an answer, stores what there was, a
   await page.waitForSelector(".banner[role=alert]", { state: "detached" });
   await page.waitForSelector(".unsaved", { state: "detached" });
   await page.waitForSelector("article.assistant:has-text('tick tick') .reason:has-text('stopped')");
-  assert.equal(await page.locator("article.assistant").count(), 1);
+  await eventually(async () => assert.equal(await page.locator("article.assistant").count(), 1));
 });
 
 test("the server is killed in the middle of an answer and comes back: nothing that was seen is lost", async () => {
@@ -89,7 +89,7 @@ test("a connection that breaks: try again asks for the answer anew", async () =>
   await page.getByRole("button", { name: "Try again" }).click();
   await page.waitForSelector("article.assistant:has-text('whole answer')");
   await finished(page);
-  assert.equal(f.mock.messages.get(1)!.filter(({ role }) => role === "user").length, 1);
+  await eventually(() => assert.equal(f.mock.messages.get(1)!.filter(({ role }) => role === "user").length, 1));
 });
 
 test("an error of the model is told, and what it had written stays", async () => {
@@ -113,7 +113,7 @@ test("a server with keys: asks once, keeps it for this window, tells when it is 
   await page.waitForSelector(".foot-line:has-text('Mock-135M')");
   await page.reload();
   await page.waitForSelector(".foot-line:has-text('Mock-135M')");
-  assert.equal(await page.evaluate(() => localStorage.getItem("tessera.key")), null);
+  await eventually(async () => assert.equal(await page.evaluate(() => localStorage.getItem("tessera.key")), null));
 });
 
 test("while the model loads its progress is shown, then the page is ready", async () => {
@@ -124,8 +124,8 @@ test("while the model loads its progress is shown, then the page is ready", asyn
   const page = await f.context.newPage();
   await page.goto(f.mock.url);
   await page.waitForSelector("text=Loading the model");
-  assert.equal(await page.locator("progress").getAttribute("value"), "0.25");
-  assert.match(await page.locator(".loading").innerText(), /30\.0 MB \/ 120 MB · 60\.0 MB\/s · 1\.5 s left/);
+  await eventually(async () => assert.equal(await page.locator("progress").getAttribute("value"), "0.25"));
+  await eventually(async () => assert.match(await page.locator(".loading").innerText(), /30\.0 MB \/ 120 MB · 60\.0 MB\/s · 1\.5 s left/));
   f.mock.status = null;
   await page.waitForSelector(".greeting");
   await page.waitForSelector(".foot-line:has-text('Mock-135M')");
@@ -137,7 +137,7 @@ test("reading a long prompt shows how far it is and what came from the cache", a
   await send(page, "Read this");
   await page.waitForFunction(() => /Reading: [\d,]+ of 3,000 tokens, 1,000 from the cache/.test(document.querySelector("article.live")?.textContent ?? ""));
   await finished(page);
-  assert.match(await page.locator(".composer .meter-text").first().innerText(), /^3K of 4\.1K tokens$/);
+  await eventually(async () => assert.match(await page.locator(".composer .meter-text").first().innerText(), /^3K of 4\.1K tokens$/));
 });
 
 test("500 messages: the newest are drawn first, all of them in the end", async () => {
@@ -174,16 +174,16 @@ test("a paste of a megabyte becomes an attachment that is folded, and arrives wh
   await page.focus(".composer textarea");
   await page.keyboard.press("Control+V");
   await page.waitForSelector(".attachments li:has-text('pasted text 1.txt')");
-  assert.equal(await page.inputValue(".composer textarea"), "");
+  await eventually(async () => assert.equal(await page.inputValue(".composer textarea"), ""));
   await send(page, "What is in it?");
   await finished(page);
   const stored = f.mock.messages.get(1)![0]!.content;
   assert.ok(stored.includes(text));
   assert.ok(stored.endsWith("What is in it?"));
-  assert.match(await page.locator("article.user figcaption").innerText(), /pasted text 1\.txt\s+16,000 lines/);
+  await eventually(async () => assert.match(await page.locator("article.user figcaption").innerText(), /pasted text 1\.txt\s+16,000 lines/));
   await page.locator("article.user figcaption button").first().click();
   await page.getByRole("button", { name: "Show all 16,000 lines" }).click();
-  assert.equal(await page.locator("article.user pre code").evaluate((code) => code.textContent!.length), text.length);
+  await eventually(async () => assert.equal(await page.locator("article.user pre code").evaluate((code) => code.textContent!.length), text.length));
 });
 
 test("files are attached by name; what is no text is refused", async () => {
@@ -194,8 +194,8 @@ test("files are attached by name; what is no text is refused", async () => {
   ]);
   await page.waitForSelector(".attachments li:has-text('poem.txt')");
   await page.waitForSelector(".toast.error:has-text('picture.png is not a text file')");
-  assert.equal(await page.locator(".attachments li").count(), 1);
+  await eventually(async () => assert.equal(await page.locator(".attachments li").count(), 1));
   await send(page, "Whose poem?");
   await finished(page);
-  assert.equal(f.mock.messages.get(1)![0]!.content, "poem.txt:\n````txt\nRoses are red\n```\nfence inside\n````\n\nWhose poem?");
+  await eventually(() => assert.equal(f.mock.messages.get(1)![0]!.content, "poem.txt:\n````txt\nRoses are red\n```\nfence inside\n````\n\nWhose poem?"));
 });

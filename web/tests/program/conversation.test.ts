@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { type TestBrowser, openBrowser } from "../browser";
 import { leaks, payloads } from "../hostile";
 import { drawAll, nothingHappened, watchFor } from "../nothing_happened";
-import { act, finished, send, textsOf } from "../page/page_fixture";
+import { act, eventually, finished, send, textsOf } from "../page/page_fixture";
 import { Program } from "./program";
 
 const program = new Program();
@@ -67,7 +67,7 @@ test("ask, be answered, undo and ask anew: only the new question is computed", a
   await setParameters(page, { Temperature: "0", "Longest answer": "24" });
   await send(page, "What is the capital of France?");
   await finished(page);
-  assert.match((await textsOf(page))[1]!, /Paris/);
+  await eventually(async () => assert.match((await textsOf(page))[1]!, /Paris/));
   const first = await cachedOf(page);
   await send(page, "And what is it famous for?");
   await finished(page);
@@ -82,7 +82,7 @@ test("ask, be answered, undo and ask anew: only the new question is computed", a
   // The session has a title, and the other branch is still there.
   await page.waitForSelector(".session:has-text('What is the capital of France?')");
   await page.keyboard.press("Control+,");
-  assert.equal(await page.getByRole("treeitem").count(), 6);
+  await eventually(async () => assert.equal(await page.getByRole("treeitem").count(), 6));
   assert.deepEqual(browser.complaints, []);
 });
 
@@ -115,8 +115,8 @@ test("stop, answer again, switch, edit: versions survive a restart of the server
   await page.close();
   page = await open(new URL(address).hash.replace("#", "/#"));
   await page.waitForSelector("article.user:has-text('Tell me of a lake.')");
-  assert.deepEqual(await textsOf(page), texts);
-  assert.equal(await page.locator("article.user .versions").innerText(), "2/2");
+  await eventually(async () => assert.deepEqual(await textsOf(page), texts));
+  await eventually(async () => assert.equal(await page.locator("article.user .versions").innerText(), "2/2"));
 });
 
 for (const [signal, name] of [["SIGTERM", "stopped"], ["SIGKILL", "killed"]] as const) {
@@ -139,7 +139,7 @@ for (const [signal, name] of [["SIGTERM", "stopped"], ["SIGKILL", "killed"]] as 
     // The question is stored once, whatever happened.
     await page.reload();
     await page.waitForSelector("article.user:has-text('Write a long poem')");
-    assert.equal(await page.locator("article.user").count(), 1);
+    await eventually(async () => assert.equal(await page.locator("article.user").count(), 1));
   });
 }
 
@@ -217,16 +217,15 @@ test("every parameter that the page lets through is one that the server takes", 
   await finished(page);
   const id = Number(/#\/(\d+)/.exec(page.url())![1]);
   type Stored = { session: { parameters: Record<string, unknown> } };
-  const kept = (await api<Stored>("GET", `/api/sessions/${id}`)).session.parameters;
-  assert.deepEqual(kept, {
+  const stored = async () => (await api<Stored>("GET", `/api/sessions/${id}`)).session.parameters;
+  await eventually(async () => assert.deepEqual(await stored(), {
     mode: "chat", system: "You are terse.", temperature: 0, top_k: 0, top_p: 0.01, min_p: 0, repeat_penalty: 0.01, frequency_penalty: -2,
     presence_penalty: -2, max_tokens: 1, seed: 0, stop: ["###", "END"],
-  });
+  }));
   await setParameters(page, most);
-  const changed = (await api<Stored>("GET", `/api/sessions/${id}`)).session.parameters;
-  assert.equal(changed["seed"], 9007199254740991);
-  assert.equal(changed["repeat_penalty"], 10);
-  assert.equal(await page.locator(".toast.error").count(), 0);
+  await eventually(async () => assert.equal((await stored())["seed"], 9007199254740991));
+  await eventually(async () => assert.equal((await stored())["repeat_penalty"], 10));
+  await eventually(async () => assert.equal(await page.locator(".toast.error").count(), 0));
 });
 
 test("a server with keys asks for one, and the page works with it", async () => {
@@ -242,7 +241,7 @@ test("a server with keys asks for one, and the page works with it", async () => 
     await setParameters(page, { "Longest answer": "4" });
     await send(page, "Hello");
     await finished(page);
-    assert.equal(await page.locator("article.assistant").count(), 1);
+    await eventually(async () => assert.equal(await page.locator("article.assistant").count(), 1));
     await page.close();
   } finally {
     await guarded.end();
