@@ -18,6 +18,7 @@ DecoderDimensions read_dimensions(const ConfigReader& config, const WeightLoader
   d.num_hidden_layers = config.dimension("num_hidden_layers", kLargestCount);
   d.num_attention_heads = config.dimension("num_attention_heads", kLargestCount);
   d.num_key_value_heads = config.dimension_or("num_key_value_heads", d.num_attention_heads, kLargestCount);
+  d.attention = read_attention_configs(config, d.num_hidden_layers);
   d.max_position_embeddings =
       config.dimension_or("max_position_embeddings", default_positions, kLargestPosition);
   d.rms_norm_eps =
@@ -90,6 +91,7 @@ nn::GatedMlp load_gated_mlp(WeightLoader& weights, std::int64_t layer, const Dec
 DecoderModel::DecoderModel(std::string architecture, const DecoderDimensions& dimensions,
                            WeightLoader& weights, bool tied)
     : config_(to_model_config(std::move(architecture), dimensions)), dimensions_(dimensions) {
+  config_.attention = dimensions.attention;
   embed_tokens_ = nn::Embedding(weights.matrix(weights.name("model.embed_tokens", "weight"),
                                                dimensions.vocab_size, dimensions.hidden_size));
   norm_ = weights.rms_norm(-1, "model.norm", dimensions.hidden_size, dimensions.rms_norm_eps);

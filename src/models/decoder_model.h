@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "models/attention_reader.h"
 #include "models/config_reader.h"
 #include "models/model.h"
 #include "models/rotary_config.h"
@@ -26,6 +27,7 @@ struct DecoderDimensions {
   std::int64_t head_dim = 0;             // D
   std::int64_t max_position_embeddings = 0;
   double rms_norm_eps = 0.0;
+  std::vector<nn::AttentionConfig> attention = {};  // [num_hidden_layers]
 };
 
 // Where a config.json leaves max_position_embeddings or head_dim out, these stand in, as in Hugging Face's

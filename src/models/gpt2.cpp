@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "models/architecture.h"
+#include "models/attention_reader.h"
 #include "models/config_reader.h"
 #include "models/weight_loader.h"
 #include "nn/attention/self_attention.h"
@@ -97,6 +98,7 @@ void Gpt2::read_dimensions(const ConfigReader& config, const WeightLoader& weigh
       config.dimension_or(key("intermediate_size", "n_inner"), 4 * config_.hidden_size);
   config_.num_hidden_layers = config.dimension(key("num_hidden_layers", "n_layer"), kLargestCount);
   config_.num_attention_heads = config.dimension(key("num_attention_heads", "n_head"), kLargestCount);
+  config_.attention = read_attention_configs(config, config_.num_hidden_layers);
   config_.max_position_embeddings =
       config.dimension(key("max_position_embeddings", "n_positions"), kLargestPosition);
   config_.position_limit = config_.max_position_embeddings;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/weight_form.h"
+#include "nn/attention/attention_config.h"
 #include "nn/attention/attention_mechanism.h"
 #include "ops/weight_matrix.h"
 #include "tensor/ragged_batch.h"
@@ -34,6 +35,7 @@ struct ModelConfig {
   std::int64_t max_position_embeddings = 0;
   std::int64_t position_limit = 0;    // positions the weights can express at all (a learned table); 0: any
   std::vector<KeyValueShape> layers;  // [num_hidden_layers]
+  std::vector<nn::AttentionConfig> attention;  // [num_hidden_layers]; empty: flash, there is no choice
 };
 
 // One tensor that training changes.

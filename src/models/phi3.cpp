@@ -27,7 +27,8 @@ nn::SelfAttention load_fused_attention(WeightLoader& weights, std::int64_t layer
 std::unique_ptr<Model> create_phi3(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
   WeightLoader weights(source, {}, options.weight_form);
-  const DecoderDimensions d = read_dimensions(config, weights, 4096);
+  DecoderDimensions d = read_dimensions(config, weights, 4096);
+  d.attention.clear();  // a fused projection knows no other mechanism
   const ops::Activation activation = config.activation("hidden_act", "silu");
   config.forbid_true("attention_bias");
   config.forbid_true("mlp_bias");

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "models/architecture.h"
+#include "models/attention_reader.h"
 #include "models/config_reader.h"
 #include "models/weight_loader.h"
 #include "nn/attention/self_attention.h"
@@ -63,6 +64,7 @@ void PlainTransformer::read_dimensions(const ConfigReader& config) {
   config_.intermediate_size = config.dimension("intermediate_size");
   config_.num_hidden_layers = config.dimension("num_hidden_layers", kLargestCount);
   config_.num_attention_heads = config.dimension("num_attention_heads", kLargestCount);
+  config_.attention = read_attention_configs(config, config_.num_hidden_layers);
   config_.max_position_embeddings = config.dimension("max_position_embeddings", kLargestPosition);
   if (config_.hidden_size % config_.num_attention_heads != 0) {
     config.wrong("num_attention_heads", "a divisor of hidden_size", "another number");

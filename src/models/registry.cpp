@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "models/architecture.h"
+#include "models/attention_reader.h"
 
 // One line an architecture: the function of its file that describes it.
 #define TESSERA_ARCHITECTURES(X) \
@@ -31,6 +32,15 @@ std::vector<Architecture> architectures() {
 #undef TESSERA_CALL
 }
 
+// An architecture that does not know the choice must not pass for one that made it.
+void expect_chosen_attention(const WeightSource& source, const ModelConfig& config) {
+  if (!config.attention.empty()) return;
+  for (const char* key : {"attention_mechanism", "attention_mechanisms"}) {
+    if (!source.metadata().contains(key)) continue;
+    ConfigReader(source).unsupported(key, "no such key: " + config.architecture + " has one mechanism", key);
+  }
+}
+
 }  // namespace
 
 OutputHead Model::output_head() const {
@@ -43,7 +53,9 @@ std::unique_ptr<Model> create_model(const WeightSource& source, const ModelOptio
   for (const Architecture& architecture : architectures()) {
     const std::vector<std::string>& names = gguf ? architecture.names.gguf : architecture.names.hugging_face;
     if (std::find(names.begin(), names.end(), source.architecture()) != names.end()) {
-      return architecture.create(source, options);
+      std::unique_ptr<Model> model = architecture.create(source, options);
+      expect_chosen_attention(source, model->config());
+      return model;
     }
     for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
   }

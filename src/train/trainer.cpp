@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "nn/attention/flash_attention.h"
+#include "nn/attention/attention_factory.h"
 #include "ops/cross_entropy.h"
 #include "ops/dropout.h"
 
@@ -15,8 +15,8 @@ static_assert(kIgnoredTarget == ops::kIgnoredTarget);
 
 Tensor loss_of(const models::Model& model, const SequenceBatch& batch, double label_smoothing,
                std::int64_t normalizer) {
-  nn::FlashAttention attention;
-  const Tensor hidden = model.forward(batch.ragged(), attention);  // [B T, C]
+  const auto attention = nn::make_attention_mechanism(model.config().attention);
+  const Tensor hidden = model.forward(batch.ragged(), *attention);  // [B T, C]
   const models::OutputHead head = model.output_head();
   return ops::linear_cross_entropy(hidden, head.weight, batch.targets,
                                    {.label_smoothing = static_cast<float>(label_smoothing),

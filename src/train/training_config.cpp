@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/near_names.h"
+#include "nn/attention/attention_factory.h"
 
 namespace tessera::train {
 namespace {
@@ -46,6 +47,22 @@ void set_from_yaml(TrainingConfig& config, const std::string& key, const YAML::N
 
 void expect_at_least(const char* name, std::int64_t value, std::int64_t least) {
   if (value < least) fail(ErrorKind::bad_usage, "{}: expected {} or more, found {}", name, least, value);
+}
+
+// The names in --attention: none, one for all layers, or one for each.
+std::vector<std::string> attention_names(const TrainingConfig& c) {
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin < c.attention.size();) {
+    const std::size_t end = std::min(c.attention.find(',', begin), c.attention.size());
+    names.push_back(c.attention.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  for (const std::string& name : names) (void)nn::attention_kind_from_name(name);
+  if (names.size() > 1 && static_cast<std::int64_t>(names.size()) != c.layers) {
+    fail(ErrorKind::bad_usage, "attention: expected one name, or one for each of {} layers, found {}",
+         c.layers, names.size());
+  }
+  return names;
 }
 
 void expect_within(const char* name, double value, double low, double high) {
@@ -102,6 +119,13 @@ void check_training_config(const TrainingConfig& c) {
   expect_within("clip", c.clip, 0, 1e9);
   expect_within("dropout", c.dropout, 0, 0.999);
   expect_within("label-smoothing", c.label_smoothing, 0, 0.999);
+  if (!c.model.empty() && !c.attention.empty()) {
+    fail(ErrorKind::bad_usage,
+         "attention: expected no choice beside --model, whose config.json says it (attention_mechanism), "
+         "found '{}'",
+         printable(c.attention));
+  }
+  (void)attention_names(c);
   if (c.precision != "f32" && c.precision != "bf16") {
     fail(ErrorKind::bad_usage, "precision: expected f32 or bf16, found '{}'", printable(c.precision));
   }
@@ -168,6 +192,9 @@ std::string model_config_json(const TrainingConfig& c, std::int64_t vocabulary) 
          "architecture: expected gpt2 or llama, found '{}' (for others give --model a config.json)",
          printable(c.architecture));
   }
+  const std::vector<std::string> attention = attention_names(c);
+  if (attention.size() == 1) config["attention_mechanism"] = attention.front();
+  if (attention.size() > 1) config["attention_mechanisms"] = attention;
   config["torch_dtype"] = "float32";
   config["initializer_range"] = 0.02;
   return config.dump(1) + "\n";

@@ -18,6 +18,7 @@ struct TrainingConfig {
   // The model: one that exists, a config.json, or a shape.
   std::string model;
   std::string architecture = "gpt2";
+  std::string attention;
   std::int64_t layers = 4;
   std::int64_t heads = 4;
   std::int64_t key_value_heads = 0;
@@ -64,6 +65,8 @@ void for_each_setting(Config& c, Visitor&& visit) {
   visit("separate-documents", "documents in one window do not see each other", c.separate_documents);
   visit("model", "folder with weights to go on from, or a config.json to start from random ones", c.model);
   visit("architecture", "gpt2 or llama, of the sizes below", c.architecture);
+  visit("attention", "mechanism of all layers, or of each with commas between (docs/attention); empty: flash",
+        c.attention);
   visit("layers", "blocks", c.layers);
   visit("heads", "query heads", c.heads);
   visit("key-value-heads", "llama: 0 is as many as query heads", c.key_value_heads);

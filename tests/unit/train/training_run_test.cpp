@@ -85,6 +85,23 @@ TEST_F(TrainingRun, LeavesAModelThatOpensAndALineAStep) {
   EXPECT_EQ(lines, 12);
 }
 
+// The choice is in the run's config.json, so that whoever opens the model makes the same one.
+TEST_F(TrainingRun, ChoosesTheAttentionOfEachLayer) {
+  const TrainingResult flash = run_training(config("flash"), {});
+  EXPECT_EQ(nlohmann::json::parse(file("flash", "config.json")).count("attention_mechanism"), 0U);
+  TrainingConfig dense = config("dense");
+  dense.attention = "dense";
+  EXPECT_NEAR(run_training(dense, {}).last_loss, flash.last_loss, 1e-4);
+  EXPECT_EQ(nlohmann::json::parse(file("dense", "latest/config.json")).at("attention_mechanism"), "dense");
+  TrainingConfig mixed = config("mixed");
+  mixed.layers = 2;
+  mixed.steps = 1;
+  mixed.attention = "dense,flash";
+  run_training(mixed, {});
+  EXPECT_EQ(nlohmann::json::parse(file("mixed", "latest/config.json")).at("attention_mechanisms"),
+            nlohmann::json({"dense", "flash"}));
+}
+
 // Stopped after any step and gone on from there, a run ends in the same bits: weights, optimizer, data order.
 TEST_F(TrainingRun, ResumesToTheSameBits) {
   for (const char* optimizer : {"adamw", "lion"}) {
@@ -172,6 +189,10 @@ TEST_F(TrainingRun, SaysWhatCannotBeBeforeItBegins) {
   expect_error([](TrainingConfig& c) { c.schedule = "cos"; }, "schedule: expected constant");
   expect_error([](TrainingConfig& c) { c.data = "/nowhere"; }, "/nowhere/train.tokens");
   expect_error([](TrainingConfig& c) { c.architecture = "mamba"; }, "expected gpt2 or llama");
+  expect_error([](TrainingConfig& c) { c.attention = "dens"; }, "attention: expected one of dense, flash");
+  expect_error([](TrainingConfig& c) { c.attention = "dense,flash"; }, "one for each of 1 layers, found 2");
+  expect_error([](TrainingConfig& c) { c.model = "config.json", c.attention = "dense"; },
+               "attention: expected no choice beside --model");
 }
 
 TEST_F(TrainingRun, RefusesTokensOutsideTheModelsVocabularyAndWindowsBeyondItsPositions) {
