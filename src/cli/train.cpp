@@ -11,6 +11,7 @@
 #include "cli/options.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
+#include "cli/training_samples.h"
 #include "train/training_run.h"
 
 namespace tessera::cli {
@@ -62,6 +63,7 @@ void add_setting(CLI::App& app, const std::shared_ptr<TrainFlags>& flags, const 
 std::string step_text(const StepLine& line) {
   std::string text = fmt::format("step {}/{}  loss {:.4f}", line.result.step, line.steps, line.result.loss);
   if (line.validation_loss) text += fmt::format("  val {:.4f}", *line.validation_loss);
+  if (line.average_validation_loss) text += fmt::format("  ema val {:.4f}", *line.average_validation_loss);
   return text + fmt::format("  lr {:.2e}  norm {:.2f}  {:.1f}k tokens/s  {:.0f}% of peak  {} left",
                             line.result.learning_rate, line.result.gradient_norm,
                             line.tokens_per_second / 1e3, 100 * line.share_of_peak,
@@ -78,6 +80,10 @@ class TrainingScreen {
     events.note = [this](const std::string& text) { print(text); };
     events.step = [this](const StepLine& line) { step(line); };
     events.checkpoint = [this](const std::string& path) { print("wrote " + path); };
+    events.continue_text = training_sampler();
+    events.sample = [this](const train::SampleLine& sample) {
+      print(fmt::format("sample at step {}: {}", sample.step, sample.prompt + sample.text));
+    };
     events.evaluating = [this](std::int64_t done, std::int64_t all) {
       show("evaluate", static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(all), "windows", 0);
     };
@@ -122,10 +128,15 @@ void train_model(const TrainFlags& flags) {
   TrainingScreen screen(!is_terminal(STDOUT_FILENO));
   const train::TrainingResult result = train::run_training(config, screen.events(), interrupt.flag());
   screen.clear();
-  std::string text = fmt::format("{} {} steps, {} of training, loss {:.4f}",
-                                 result.stopped ? "stopped after" : "done:", result.steps,
+  const char* how = result.stopped           ? "stopped after"
+                    : result.out_of_patience ? "no better for long, ended after"
+                                             : "done:";
+  std::string text = fmt::format("{} {} steps, {} of training, loss {:.4f}", how, result.steps,
                                  duration_text(result.training_seconds), result.last_loss);
   if (result.validation_loss) text += fmt::format(", validation loss {:.4f}", *result.validation_loss);
+  if (result.average_validation_loss)
+    text += fmt::format(", averaged {:.4f}", *result.average_validation_loss);
+  if (result.best_validation_loss) text += fmt::format(", best {:.4f}", *result.best_validation_loss);
   fmt::print("{}\ntry it: tessera generate -m {} -p \"Once\"\n", text, result.checkpoint);
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "ops/activation_checkpoint.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 
@@ -121,11 +122,13 @@ void DecoderModel::finish(const WeightLoader& weights) {
 Tensor DecoderModel::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const {
   Tensor x = ops::dropout(embed_tokens_(batch.tokens));  // [T, C]
   for (std::size_t index = 0; index < layers_.size(); ++index) {
-    const Layer& layer = layers_[index];
-    Tensor h = layer.self_attn(static_cast<int>(index), layer.input_layernorm(x), batch, attention);
-    x = ops::add(x, ops::dropout(h));                  // [T, C]
-    h = layer.mlp(layer.post_attention_layernorm(x));  // [T, C]
-    x = ops::add(x, ops::dropout(h));                  // [T, C]
+    x = ops::checkpointed(x, [this, index, batch, &attention](Tensor h) {
+      const Layer& layer = layers_[index];
+      Tensor branch = layer.self_attn(static_cast<int>(index), layer.input_layernorm(h), batch, attention);
+      h = ops::add(h, ops::dropout(branch));                  // [T, C]
+      branch = layer.mlp(layer.post_attention_layernorm(h));  // [T, C]
+      return ops::add(h, ops::dropout(branch));               // [T, C]
+    });
   }
   return norm_(x);  // [T, C]
 }

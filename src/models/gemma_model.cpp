@@ -3,6 +3,8 @@
 #include <cmath>
 #include <utility>
 
+#include "ops/activation_checkpoint.h"
+#include "ops/dropout.h"
 #include "ops/elementwise.h"
 
 namespace tessera::models {
@@ -69,13 +71,16 @@ GemmaModel::Layer GemmaModel::load_layer(WeightLoader& weights, std::int64_t ind
 Tensor GemmaModel::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const {
   Tensor x = embed_tokens_(batch.tokens);  // [T, C]
   ops::scale_in_place(x, embedding_scale_);
+  x = ops::dropout(x);
   for (std::size_t index = 0; index < layers_.size(); ++index) {
-    const Layer& layer = layers_[index];
-    Tensor h = layer.input_layernorm(x);                                // [T, C]
-    h = layer.self_attn(static_cast<int>(index), h, batch, attention);  // [T, C]
-    x = ops::add(x, layer.post_attention_layernorm(h));                 // [T, C]
-    h = layer.mlp(layer.pre_feedforward_layernorm(x));                  // [T, C]
-    x = ops::add(x, layer.post_feedforward_layernorm(h));               // [T, C]
+    x = ops::checkpointed(x, [this, index, batch, &attention](Tensor h) {
+      const Layer& layer = layers_[index];
+      Tensor branch = layer.input_layernorm(h);                                     // [T, C]
+      branch = layer.self_attn(static_cast<int>(index), branch, batch, attention);  // [T, C]
+      h = ops::add(h, ops::dropout(layer.post_attention_layernorm(branch)));        // [T, C]
+      branch = layer.mlp(layer.pre_feedforward_layernorm(h));                       // [T, C]
+      return ops::add(h, ops::dropout(layer.post_feedforward_layernorm(branch)));   // [T, C]
+    });
   }
   return norm_(x);  // [T, C]
 }

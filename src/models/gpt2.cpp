@@ -11,6 +11,7 @@
 #include "models/weight_loader.h"
 #include "nn/attention/self_attention.h"
 #include "nn/mlp.h"
+#include "ops/activation_checkpoint.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 
@@ -160,10 +161,12 @@ Gpt2::Layer Gpt2::load_layer(const ConfigReader& config, WeightLoader& weights, 
 Tensor Gpt2::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const {
   Tensor x = ops::dropout(ops::add(wte_(batch.tokens), wpe_(batch.positions)));  // [T, C]
   for (std::size_t index = 0; index < layers_.size(); ++index) {
-    const Layer& layer = layers_[index];
-    const Tensor mixed = layer.attn(static_cast<int>(index), layer.ln_1(x), batch, attention);  // [T, C]
-    x = ops::add(x, ops::dropout(mixed));                                                       // [T, C]
-    x = ops::add(x, ops::dropout(layer.mlp(layer.ln_2(x))));                                    // [T, C]
+    x = ops::checkpointed(x, [this, index, batch, &attention](Tensor h) {
+      const Layer& layer = layers_[index];
+      const Tensor mixed = layer.attn(static_cast<int>(index), layer.ln_1(h), batch, attention);  // [T, C]
+      h = ops::add(h, ops::dropout(mixed));                                                       // [T, C]
+      return ops::add(h, ops::dropout(layer.mlp(layer.ln_2(h))));                                 // [T, C]
+    });
   }
   return ln_f_(x);  // [T, C]
 }

@@ -20,6 +20,8 @@
 #include "models/weight_loader.h"
 #include "nn/attention/self_attention.h"
 #include "nn/mlp.h"
+#include "ops/activation_checkpoint.h"
+#include "ops/dropout.h"
 #include "ops/elementwise.h"
 
 namespace tessera::models {
@@ -118,12 +120,14 @@ PlainTransformer::Layer PlainTransformer::load_layer(WeightLoader& weights, std:
 Tensor PlainTransformer::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const {
   Tensor x = embed_tokens_(batch.tokens);  // [T, C]
   ops::scale_in_place(x, std::sqrt(static_cast<float>(config_.hidden_size)));
-  x = ops::add(x, nn::sinusoidal_positions(batch.positions, config_.hidden_size));  // [T, C]
+  x = ops::dropout(ops::add(x, nn::sinusoidal_positions(batch.positions, config_.hidden_size)));  // [T, C]
   for (std::size_t index = 0; index < layers_.size(); ++index) {
-    const Layer& layer = layers_[index];
-    const Tensor mixed = layer.self_attn(static_cast<int>(index), x, batch, attention);  // [T, C]
-    x = layer.self_attn_layer_norm(ops::add(x, mixed));                                  // [T, C]
-    x = layer.final_layer_norm(ops::add(x, layer.feed_forward(x)));                      // [T, C]
+    x = ops::checkpointed(x, [this, index, batch, &attention](Tensor h) {
+      const Layer& layer = layers_[index];
+      const Tensor mixed = layer.self_attn(static_cast<int>(index), h, batch, attention);  // [T, C]
+      h = layer.self_attn_layer_norm(ops::add(h, ops::dropout(mixed)));                    // [T, C]
+      return layer.final_layer_norm(ops::add(h, ops::dropout(layer.feed_forward(h))));     // [T, C]
+    });
   }
   return x;  // [T, C]
 }

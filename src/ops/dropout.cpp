@@ -39,20 +39,27 @@ struct Mask {
 }  // namespace
 
 DropoutScope::DropoutScope(double probability, std::uint64_t seed)
-    : probability_(probability), seed_(seed), outer_(std::exchange(active_scope, this)) {
-  if (!(probability >= 0.0 && probability < 1.0)) {
-    fail(ErrorKind::internal, "dropout: expected a probability in [0, 1), found {}", probability);
+    : DropoutScope(DropoutPosition{.probability = probability, .seed = seed}) {}
+
+DropoutScope::DropoutScope(const DropoutPosition& position)
+    : position_(position), outer_(std::exchange(active_scope, this)) {
+  if (!(position.probability >= 0.0 && position.probability < 1.0)) {
+    fail(ErrorKind::internal, "dropout: expected a probability in [0, 1), found {}", position.probability);
   }
 }
 DropoutScope::~DropoutScope() { active_scope = outer_; }
 
+DropoutPosition dropout_position() {
+  return active_scope != nullptr ? active_scope->position_ : DropoutPosition{};
+}
+
 Tensor dropout(Tensor x) {
-  DropoutScope* scope = active_scope;
-  if (scope == nullptr || scope->probability_ == 0.0) return x;
+  if (active_scope == nullptr || active_scope->position_.probability == 0.0) return x;
   expect_f32(x, "dropout: x");
-  const Mask mask{.key = scope->seed_ * 0xd1342543de82ef95ULL + ++scope->calls_ * 0x2545f4914f6cdd1dULL,
-                  .threshold = static_cast<std::uint32_t>(scope->probability_ * 4294967296.0),
-                  .scale = static_cast<float>(1.0 / (1.0 - scope->probability_))};
+  DropoutPosition& at = active_scope->position_;
+  const Mask mask{.key = at.seed * 0xd1342543de82ef95ULL + ++at.calls * 0x2545f4914f6cdd1dULL,
+                  .threshold = static_cast<std::uint32_t>(at.probability * 4294967296.0),
+                  .scale = static_cast<float>(1.0 / (1.0 - at.probability))};
   mask.apply(x);
   if (autograd::Tape* tape = autograd::tape_for({&x})) {
     tape->record_in_place(x, [x, mask](autograd::Tape& t) {

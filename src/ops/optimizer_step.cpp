@@ -95,6 +95,17 @@ void sgd_step(Tensor& parameter, const Tensor& gradient, Tensor& momentum, const
   });
 }
 
+void average_step(Tensor& average, const Tensor& values, double share) {
+  expect_f32(average, "average");
+  expect_like(values, average, "average: values");
+  const auto part = static_cast<float>(share);
+  float* mean = average.as_mutable<float>().data();
+  const float* x = values.as<float>().data();
+  thread_pool().parallel_for(average.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) mean[i] += part * (x[i] - mean[i]);
+  });
+}
+
 double sum_of_squares(const Tensor& x) {
   expect_f32(x, "sum_of_squares");
   constexpr std::int64_t kChunk = 16 * 1024;

@@ -41,6 +41,9 @@ struct SgdStep {
 };
 void sgd_step(Tensor& parameter, const Tensor& gradient, Tensor& momentum, const SgdStep& step);
 
+// One step of a running mean: average += share (values - average); both f32 of one shape.
+void average_step(Tensor& average, const Tensor& values, double share);
+
 // Sum of the squares of x [any shape] f32, in an order that does not depend on threads.
 double sum_of_squares(const Tensor& x);
 

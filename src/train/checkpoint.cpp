@@ -26,6 +26,7 @@ using nlohmann::json;
 
 constexpr const char* kPrefix = "checkpoint-";
 constexpr const char* kUnfinished = ".unfinished-";
+constexpr const char* kAveragesFolder = "ema";
 constexpr const char* kStateFile = "training_state.json";
 constexpr std::size_t kMostStateBytes = 1 << 20;
 
@@ -41,10 +42,10 @@ void sync_folder(const std::string& folder) {
   if (result != 0) fail(ErrorKind::io, "{}: cannot flush: {}", folder, std::strerror(errno));
 }
 
-void write_weights(const std::string& path, const models::Model& model) {
+void write_weights(const std::string& path, std::span<const models::Parameter> parameters) {
   formats::SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
-  for (const models::Parameter& parameter : model.parameters()) {
+  for (const models::Parameter& parameter : parameters) {
     const bool turn = parameter.stored_transposed;
     writer.add_tensor(parameter.name, turn ? models::transposed(parameter.tensor) : parameter.tensor);
   }
@@ -63,6 +64,9 @@ json state_to_json(const TrainingState& state) {
           {"tokens", state.tokens},
           {"seed", state.seed},
           {"best_validation_loss", state.best_validation_loss},
+          {"best_step", state.best_step},
+          {"measurements_since_best", state.measurements_since_best},
+          {"average_updates", state.average_updates},
           {"data",
            {{"epoch", state.data.epoch},
             {"batch", state.data.batch},
@@ -75,9 +79,10 @@ json state_to_json(const TrainingState& state) {
 // Everything but the state itself, with sizes and checksums.
 json describe_files(const fs::path& folder) {
   json files = json::object();
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    files[entry.path().filename().string()] = {{"bytes", entry.file_size()},
-                                               {"xxh64", checksum_of(entry.path().string())}};
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    files[entry.path().lexically_relative(folder).generic_string()] = {
+        {"bytes", entry.file_size()}, {"xxh64", checksum_of(entry.path().string())}};
   }
   return files;
 }
@@ -99,6 +104,14 @@ Value field(const json& object, const char* key, const std::string& path) {
   return found->get<Value>();
 }
 
+std::int64_t field_or_zero(const json& object, const char* key, const std::string& path) {
+  return object.contains(key) ? field<std::int64_t>(object, key, path) : 0;
+}
+
+bool stays_inside(const fs::path& name) {
+  return name.is_relative() && std::ranges::none_of(name, [](const fs::path& part) { return part == ".."; });
+}
+
 // Empty when the checkpoint is whole; otherwise why it is not.
 std::string what_is_wrong(const fs::path& checkpoint) {
   try {
@@ -108,7 +121,9 @@ std::string what_is_wrong(const fs::path& checkpoint) {
       return fmt::format("{}: no list of files", (checkpoint / kStateFile).string());
     }
     for (const auto& [name, described] : files->items()) {
-      const std::string path = (checkpoint / fs::path(name).filename()).string();
+      if (!stays_inside(name))
+        return fmt::format("{}: '{}' is no file of it", checkpoint.string(), printable(name));
+      const std::string path = (checkpoint / name).string();
       const auto bytes = field<std::uint64_t>(described, "bytes", path);
       if (!fs::exists(path)) return fmt::format("{}: missing", path);
       if (fs::file_size(path) != bytes) {
@@ -143,30 +158,42 @@ std::vector<std::pair<std::int64_t, fs::path>> checkpoints_in(const std::string&
   return found;
 }
 
-void point_latest_at(const fs::path& run_folder, const std::string& name) {
-  const fs::path link = run_folder / "latest";
-  const fs::path temporary = run_folder / fmt::format("{}latest-{}", kUnfinished, ::getpid());
+void point_at(const fs::path& run_folder, const char* link, const std::string& name) {
+  const fs::path temporary = run_folder / fmt::format("{}{}-{}", kUnfinished, link, ::getpid());
   std::error_code ignored;
   fs::remove(temporary, ignored);
   fs::create_symlink(name, temporary);
-  fs::rename(temporary, link);
+  fs::rename(temporary, run_folder / link);
+}
+
+void write_model(const fs::path& folder, std::span<const models::Parameter> parameters,
+                 const std::vector<CompanionFile>& companions) {
+  fs::create_directories(folder);
+  for (const CompanionFile& file : companions) {
+    write_file_atomically((folder / file.name).string(), file.contents);
+  }
+  write_weights((folder / "model.safetensors").string(), parameters);
 }
 
 }  // namespace
 
+CompanionFile::CompanionFile(std::string from, std::string as)
+    : path(std::move(from)), name(std::move(as)), contents(read_file(path)) {}
+
 std::string write_checkpoint(const std::string& run_folder, const models::Model& model,
                              const Optimizer& optimizer, const TrainingState& state,
-                             const std::vector<CompanionFile>& companions) {
+                             const std::vector<CompanionFile>& companions,
+                             std::span<const models::Parameter> averages) {
   const std::string name = fmt::format("{}{}", kPrefix, state.step);
   const fs::path final_path = fs::path(run_folder) / name;
   const fs::path folder = fs::path(run_folder) / fmt::format("{}{}-{}", kUnfinished, name, ::getpid());
   try {
     fs::remove_all(folder);
-    fs::create_directories(folder);
-    for (const CompanionFile& file : companions) {
-      write_file_atomically((folder / file.name).string(), read_file(file.path));
+    write_model(folder, model.parameters(), companions);
+    if (!averages.empty()) {
+      write_model(folder / kAveragesFolder, averages, companions);
+      sync_folder((folder / kAveragesFolder).string());
     }
-    write_weights((folder / "model.safetensors").string(), model);
     write_optimizer((folder / "optimizer.safetensors").string(), optimizer);
     json description = state_to_json(state);
     description["files"] = describe_files(folder);
@@ -175,7 +202,7 @@ std::string write_checkpoint(const std::string& run_folder, const models::Model&
     fs::remove_all(final_path);  // of the same step, by a run that is done again
     fs::rename(folder, final_path);
     sync_folder(run_folder);
-    point_latest_at(run_folder, name);
+    point_at(run_folder, "latest", name);
   } catch (const fs::filesystem_error& error) {
     std::error_code ignored;
     fs::remove_all(folder, ignored);
@@ -186,6 +213,14 @@ std::string write_checkpoint(const std::string& run_folder, const models::Model&
     throw;
   }
   return final_path.string();
+}
+
+void mark_best_checkpoint(const std::string& run_folder, std::int64_t step) {
+  try {
+    point_at(run_folder, "best", fmt::format("{}{}", kPrefix, step));
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorKind::io, "{}: cannot mark the best checkpoint: {}", run_folder, error.code().message());
+  }
 }
 
 std::optional<std::string> newest_checkpoint(const std::string& run_folder,
@@ -210,6 +245,10 @@ TrainingState read_training_state(const std::string& checkpoint) {
   state.tokens = field<std::int64_t>(file, "tokens", path);
   state.seed = field<std::uint64_t>(file, "seed", path);
   state.best_validation_loss = field<double>(file, "best_validation_loss", path);
+  // Younger than the first runs: absent there.
+  state.best_step = field_or_zero(file, "best_step", path);
+  state.measurements_since_best = field_or_zero(file, "measurements_since_best", path);
+  state.average_updates = field_or_zero(file, "average_updates", path);
   state.data.epoch = field<std::int64_t>(*data, "epoch", path);
   state.data.batch = field<std::int64_t>(*data, "batch", path);
   state.data.seed = field<std::uint64_t>(*data, "seed", path);
@@ -243,8 +282,10 @@ void restore_optimizer(const std::string& checkpoint, Optimizer& optimizer, std:
 
 void remove_old_checkpoints(const std::string& run_folder, std::int64_t keep) {
   const auto found = checkpoints_in(run_folder);
+  std::error_code no_link;
+  const fs::path best = fs::read_symlink(fs::path(run_folder) / "best", no_link);
   for (std::size_t i = static_cast<std::size_t>(std::max<std::int64_t>(1, keep)); i < found.size(); ++i) {
-    fs::remove_all(found[i].second);
+    if (found[i].second.filename() != best) fs::remove_all(found[i].second);
   }
   for (const auto& entry : fs::directory_iterator(run_folder)) {
     if (entry.path().filename().string().starts_with(kUnfinished)) fs::remove_all(entry.path());

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "nn/attention/attention_factory.h"
+#include "ops/activation_checkpoint.h"
 #include "ops/cross_entropy.h"
 #include "ops/dropout.h"
 
@@ -13,10 +14,10 @@ namespace {
 
 static_assert(kIgnoredTarget == ops::kIgnoredTarget);
 
-Tensor loss_of(const models::Model& model, const SequenceBatch& batch, double label_smoothing,
-               std::int64_t normalizer) {
-  const auto attention = nn::make_attention_mechanism(model.config().attention);
-  const Tensor hidden = model.forward(batch.ragged(), *attention);  // [B T, C]
+// `attention` must live until the backward has run.
+Tensor loss_of(const models::Model& model, const SequenceBatch& batch, nn::AttentionMechanism& attention,
+               double label_smoothing, std::int64_t normalizer) {
+  const Tensor hidden = model.forward(batch.ragged(), attention);  // [B T, C]
   const models::OutputHead head = model.output_head();
   return ops::linear_cross_entropy(hidden, head.weight, batch.targets,
                                    {.label_smoothing = static_cast<float>(label_smoothing),
@@ -80,10 +81,12 @@ StepResult Trainer::step(const NextBatch& next_batch) {
   const ops::MatmulPrecisionScope precision(options_.precision);
   const ops::DropoutScope dropout(
       options_.dropout, options_.seed + static_cast<std::uint64_t>(steps_taken()) * 0x9e3779b97f4a7c15ULL);
+  const ops::ActivationCheckpointScope checkpointing(options_.activation_checkpointing);
+  const auto attention = nn::make_attention_mechanism(model_->config().attention);
   tape_.zero_gradients();
   for (const SequenceBatch& batch : batches) {
     const autograd::RecordingScope recording(tape_);
-    const Tensor loss = loss_of(*model_, batch, options_.label_smoothing, counted);
+    const Tensor loss = loss_of(*model_, batch, *attention, options_.label_smoothing, counted);
     result.loss += double{loss.as<float>()[0]};
     tape_.backward(loss);
   }
@@ -93,8 +96,7 @@ StepResult Trainer::step(const NextBatch& next_batch) {
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
     fail(ErrorKind::limit,
          "step {}: expected finite numbers, found loss {} and gradient norm {}: the learning rate {} may be "
-         "too "
-         "high",
+         "too high",
          steps_taken() + 1, result.loss, result.gradient_norm, result.learning_rate);
   }
   result.step = steps_taken();
@@ -104,6 +106,7 @@ StepResult Trainer::step(const NextBatch& next_batch) {
 double evaluate(const models::Model& model, const TokenDataset& dataset, std::int64_t batch_size,
                 const std::function<void(std::int64_t, std::int64_t)>& progress) {
   const autograd::NoGradientScope forward_only;
+  const auto attention = nn::make_attention_mechanism(model.config().attention);
   double sum = 0;
   std::int64_t counted = 0;
   const std::int64_t width = dataset.seq_len();
@@ -124,7 +127,7 @@ double evaluate(const models::Model& model, const TokenDataset& dataset, std::in
                      batch.documents.empty() ? std::span<std::int32_t>() : part(batch.documents));
     }
     const SequenceBatch sequences(batch);
-    sum += double{loss_of(model, sequences, 0.0, 1).as<float>()[0]};
+    sum += double{loss_of(model, sequences, *attention, 0.0, 1).as<float>()[0]};
     counted += sequences.counted();
     if (progress) progress(first + batch.B, dataset.size());
   }

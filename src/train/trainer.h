@@ -25,6 +25,7 @@ struct TrainerOptions {
   double dropout = 0.0;
   std::uint64_t seed = 0;  // of the dropout masks, with the step
   ops::MatmulPrecision precision = ops::MatmulPrecision::f32;
+  bool activation_checkpointing = false;  // less memory, a second forward
 };
 
 struct StepResult {

@@ -111,6 +111,11 @@ void check_training_config(const TrainingConfig& c) {
   expect_at_least("hidden-size", c.hidden_size, 1);
   expect_at_least("key-value-heads", c.key_value_heads, 0);
   expect_at_least("intermediate-size", c.intermediate_size, 0);
+  expect_at_least("patience", c.patience, 0);
+  expect_at_least("sample-every", c.sample_every, 0);
+  expect_at_least("sample-tokens", c.sample_tokens, 1);
+  expect_within("sample-temperature", c.sample_temperature, 0, 100);
+  expect_within("ema", c.ema, 0, 1 - 1e-9);
   expect_within("learning-rate", c.learning_rate, 0, 10);
   expect_within("minimum-learning-rate", c.minimum_learning_rate, 0, c.learning_rate);
   expect_within("beta1", c.beta1, 0, 1 - 1e-9);
@@ -148,6 +153,7 @@ TrainerOptions trainer_options(const TrainingConfig& c) {
   options.label_smoothing = c.label_smoothing;
   options.dropout = c.dropout;
   options.seed = c.seed;
+  options.activation_checkpointing = c.activation_checkpointing;
   options.precision = c.precision == "bf16" ? ops::MatmulPrecision::bf16 : ops::MatmulPrecision::f32;
   return options;
 }

@@ -34,6 +34,7 @@ struct TrainingConfig {
   std::int64_t stride = 1;
   std::int64_t accumulation = 1;
   std::string precision = "f32";
+  bool activation_checkpointing = false;
   // The optimizer.
   std::string optimizer = "adamw";
   double learning_rate = 1e-3;
@@ -51,6 +52,12 @@ struct TrainingConfig {
   std::int64_t evaluate_every = 500;
   std::int64_t save_every = 500;
   std::int64_t keep = 2;
+  double ema = 0.0;
+  std::int64_t patience = 0;
+  std::int64_t sample_every = 0;
+  std::string sample_prompt = "\n";
+  std::int64_t sample_tokens = 100;
+  double sample_temperature = 0.8;
 };
 
 // visit(name, help, field) for every setting; names are those of flags, and YAML may write _ for -.
@@ -81,6 +88,8 @@ void for_each_setting(Config& c, Visitor&& visit) {
   visit("stride", "tokens from one window to the next; 0: --seq-len, so that no token comes twice", c.stride);
   visit("accumulation", "batches that make up one step", c.accumulation);
   visit("precision", "of matrix products: f32 or bf16 (weights stay float32)", c.precision);
+  visit("activation-checkpointing", "compute each layer again in the backward: less memory, more time",
+        c.activation_checkpointing);
   visit("optimizer", "adamw, lion or sgd", c.optimizer);
   visit("learning-rate", "the highest", c.learning_rate);
   visit("minimum-learning-rate", "the last", c.minimum_learning_rate);
@@ -97,6 +106,13 @@ void for_each_setting(Config& c, Visitor&& visit) {
         c.evaluate_every);
   visit("save-every", "steps between checkpoints; 0: at the end alone", c.save_every);
   visit("keep", "checkpoints that are kept", c.keep);
+  visit("ema", "decay of the averaged weights, which are measured and saved too (0.999); 0: none", c.ema);
+  visit("patience", "measurements without a better one after which the run ends; the best is kept; 0: never",
+        c.patience);
+  visit("sample-every", "steps between texts that the model writes; 0: none", c.sample_every);
+  visit("sample-prompt", "what those texts go on from", c.sample_prompt);
+  visit("sample-tokens", "their length", c.sample_tokens);
+  visit("sample-temperature", "0: the likeliest token always", c.sample_temperature);
 }
 
 // Reads a YAML file into `config`. Error bad_input naming file, line and key: an unknown key (with the

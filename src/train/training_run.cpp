@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
@@ -12,6 +11,8 @@
 #include "formats/open_model_files.h"
 #include "ops/machine_peak.h"
 #include "train/initial_weights.h"
+#include "train/step_log.h"
+#include "train/weight_average.h"
 
 namespace tessera::train {
 namespace {
@@ -55,7 +56,7 @@ std::vector<CompanionFile> companions(const fs::path& folder) {
   std::vector<CompanionFile> files;
   for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
                            "special_tokens_map.json", "chat_template.jinja"}) {
-    if (fs::exists(folder / name)) files.push_back({(folder / name).string(), name});
+    if (fs::exists(folder / name)) files.emplace_back((folder / name).string(), name);
   }
   return files;
 }
@@ -65,7 +66,7 @@ void add_tokenizer(const TrainingConfig& c, std::vector<CompanionFile>& files) {
   if (place.empty()) return;
   if (fs::is_regular_file(place)) {
     std::erase_if(files, [](const CompanionFile& file) { return file.name == "tokenizer.json"; });
-    files.push_back({place.string(), "tokenizer.json"});
+    files.emplace_back(place.string(), "tokenizer.json");
     return;
   }
   for (const CompanionFile& found : companions(place)) {
@@ -97,7 +98,7 @@ Source open_source(const TrainingConfig& c, const std::optional<std::string>& ch
     config_path = (fs::path(c.out) / "config.json").string();
     write_file_atomically(config_path, model_config_json(c, vocabulary));
   }
-  return {std::make_shared<InitialWeights>(config_path, c.seed), {{config_path, "config.json"}}};
+  return {std::make_shared<InitialWeights>(config_path, c.seed), {CompanionFile(config_path, "config.json")}};
 }
 
 void check_model(const models::Model& model, const TrainingConfig& c, const Datasets& data) {
@@ -114,39 +115,23 @@ void check_model(const models::Model& model, const TrainingConfig& c, const Data
   }
 }
 
-// metrics.jsonl: a line a step. After a resume the lines of steps that are done again go.
-class MetricsFile {
- public:
-  MetricsFile(const std::string& folder, std::int64_t steps_done)
-      : path_((fs::path(folder) / "metrics.jsonl").string()) {
-    std::string kept;
-    if (steps_done > 0 && fs::exists(path_)) {
-      std::ifstream old(path_);
-      for (std::string line; std::getline(old, line);) {
-        const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
-        if (entry.is_object() && entry.value("step", std::int64_t{0}) <= steps_done) kept += line + "\n";
-      }
-    }
-    write_file_atomically(path_, kept);
-    out_.open(path_, std::ios::app);
-  }
-  void add(const StepLine& line) {
-    nlohmann::ordered_json entry{{"step", line.result.step},
-                                 {"loss", line.result.loss},
-                                 {"learning_rate", line.result.learning_rate},
-                                 {"gradient_norm", line.result.gradient_norm},
-                                 {"tokens", line.result.tokens},
-                                 {"tokens_per_second", line.tokens_per_second},
-                                 {"share_of_peak", line.share_of_peak}};
-    if (line.validation_loss) entry["validation_loss"] = *line.validation_loss;
-    out_ << entry.dump() << "\n" << std::flush;
-    if (!out_) fail(ErrorKind::io, "{}: cannot write", path_);
-  }
+std::string metrics_line(const StepLine& line) {
+  nlohmann::ordered_json entry{{"step", line.result.step},
+                               {"loss", line.result.loss},
+                               {"learning_rate", line.result.learning_rate},
+                               {"gradient_norm", line.result.gradient_norm},
+                               {"tokens", line.result.tokens},
+                               {"tokens_per_second", line.tokens_per_second},
+                               {"share_of_peak", line.share_of_peak}};
+  if (line.validation_loss) entry["validation_loss"] = *line.validation_loss;
+  if (line.average_validation_loss) entry["ema_validation_loss"] = *line.average_validation_loss;
+  return entry.dump();
+}
 
- private:
-  std::string path_;
-  std::ofstream out_;
-};
+std::string sample_line(const SampleLine& sample) {
+  const nlohmann::ordered_json entry{{"step", sample.step}, {"prompt", sample.prompt}, {"text", sample.text}};
+  return entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 class Run {
  public:
@@ -162,7 +147,17 @@ class Run {
   }
   void next_batch(Batch& batch);
   double evaluate_now();
+  StepLine train_step();
+  void measure(StepLine& line);
   void save();
+  void resume_from(const std::string& checkpoint);
+  std::string log_path(const char* name) const { return (fs::path(config_.out) / name).string(); }
+  bool wants_samples() const { return config_.sample_every > 0 && events_.continue_text; }
+  SampleLine write_sample() const;
+  void tell_sample(StepLog& log, const SampleLine& sample) const;
+  bool out_of_patience() const {
+    return config_.patience > 0 && state_.measurements_since_best >= config_.patience;
+  }
   bool due(std::int64_t every) const {
     const std::int64_t step = trainer_->steps_taken();
     return step == config_.steps || (every > 0 && step % every == 0);
@@ -177,6 +172,7 @@ class Run {
   std::unique_ptr<models::Model> model_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<DataLoader> loader_;
+  std::unique_ptr<WeightAverage> average_;  // null: none wanted
   TrainingState state_;
   TrainingResult result_;
   double flops_per_token_ = 0;
@@ -209,16 +205,27 @@ void Run::open() {
   check_model(*model_, config_, data_);
   trainer_ = std::make_unique<Trainer>(*model_, options);
   state_.seed = config_.seed;
-  if (checkpoint) {
-    state_ = read_training_state(*checkpoint);
-    restore_optimizer(*checkpoint, trainer_->optimizer(), state_.step);
-    loader_->restore(state_.data);
-    note(fmt::format("resumes at step {} from {}", state_.step, *checkpoint));
-  }
+  if (config_.ema > 0) average_ = std::make_unique<WeightAverage>(model_->parameters(), config_.ema);
+  if (checkpoint) resume_from(*checkpoint);
   flops_per_token_ = training_flops_per_token(*model_, config_.seq_len);
   peak_flops_ = ops::measure_machine_peak(std::size_t{1} << 20U).flops_per_second;
   note(fmt::format("{} parameters, {} tokens to train on, {} windows of {}", model_->parameter_count(),
                    data_.train->token_count(), data_.train->size(), config_.seq_len));
+}
+
+void Run::resume_from(const std::string& checkpoint) {
+  state_ = read_training_state(checkpoint);
+  restore_optimizer(checkpoint, trainer_->optimizer(), state_.step);
+  loader_->restore(state_.data);
+  note(fmt::format("resumes at step {} from {}", state_.step, checkpoint));
+  if (!average_) return;
+  const fs::path folder = fs::path(checkpoint) / "ema";
+  if (state_.average_updates == 0) {
+    note("the checkpoint has no averaged weights: the average begins here");
+    return;
+  }
+  const formats::ModelFiles files = formats::open_model_files(folder.string());
+  average_->restore(formats::require_weights(files), state_.average_updates);
 }
 
 void Run::next_batch(Batch& batch) {
@@ -234,12 +241,67 @@ double Run::evaluate_now() {
   });
 }
 
+// The loss on the validation file, of the weights and of their average; the better one counts for patience.
+void Run::measure(StepLine& line) {
+  line.validation_loss = result_.validation_loss = evaluate_now();
+  double watched = *line.validation_loss;
+  if (average_) {
+    const AveragedWeightsScope averaged(*average_);
+    line.average_validation_loss = result_.average_validation_loss = evaluate_now();
+    watched = std::min(watched, *line.average_validation_loss);
+  }
+  ++state_.measurements_since_best;
+  if (state_.best_validation_loss == 0 || watched < state_.best_validation_loss) {
+    state_.best_validation_loss = watched;
+    state_.best_step = line.result.step;
+    state_.measurements_since_best = 0;
+  }
+}
+
+SampleLine Run::write_sample() const {
+  SampleRequest request{.model = *model_,
+                        .prompt = config_.sample_prompt,
+                        .tokens = config_.sample_tokens,
+                        .temperature = config_.sample_temperature,
+                        .seed = config_.seed + static_cast<std::uint64_t>(trainer_->steps_taken())};
+  for (const CompanionFile& file : source_.files) {
+    if (file.name == "tokenizer.json") request.tokenizer_json = file.path;
+    if (file.name == "tokenizer_config.json") request.tokenizer_config = file.path;
+  }
+  if (request.tokenizer_json.empty()) {
+    fail(ErrorKind::bad_usage, "sample-every: expected a tokenizer.json (--tokenizer), found none");
+  }
+  return {trainer_->steps_taken(), config_.sample_prompt, events_.continue_text(request)};
+}
+
+void Run::tell_sample(StepLog& log, const SampleLine& sample) const {
+  log.add(sample_line(sample));
+  if (events_.sample) events_.sample(sample);
+}
+
 void Run::save() {
   state_.step = trainer_->steps_taken();
   state_.data = loader_->state();
-  result_.checkpoint = write_checkpoint(config_.out, *model_, trainer_->optimizer(), state_, source_.files);
+  state_.average_updates = average_ ? average_->updates() : 0;
+  result_.checkpoint =
+      write_checkpoint(config_.out, *model_, trainer_->optimizer(), state_, source_.files,
+                       average_ ? average_->averages() : std::span<const models::Parameter>());
+  if (config_.patience > 0 && state_.best_step == state_.step) mark_best_checkpoint(config_.out, state_.step);
   remove_old_checkpoints(config_.out, config_.keep);
   if (events_.checkpoint) events_.checkpoint(result_.checkpoint);
+}
+
+StepLine Run::train_step() {
+  const auto start = Clock::now();
+  const StepResult result = trainer_->step([&](Batch& batch) { next_batch(batch); });
+  if (average_) average_->update();
+  const double seconds = seconds_since(start);
+  result_.training_seconds += seconds;
+  // A mean that forgets: about the last twenty steps.
+  seconds_per_step_ = seconds_per_step_ == 0 ? seconds : 0.95 * seconds_per_step_ + 0.05 * seconds;
+  state_.tokens += result.tokens;
+  result_.last_loss = result.loss;
+  return line_of(result);
 }
 
 StepLine Run::line_of(const StepResult& result) {
@@ -254,30 +316,29 @@ StepLine Run::line_of(const StepResult& result) {
 
 TrainingResult Run::run() {
   open();
-  MetricsFile metrics(config_.out, state_.step);
-  while (trainer_->steps_taken() < config_.steps) {
-    const auto start = Clock::now();
-    const StepResult result = trainer_->step([&](Batch& batch) { next_batch(batch); });
-    const double seconds = seconds_since(start);
-    result_.training_seconds += seconds;
-    // A mean that forgets: about the last twenty steps.
-    seconds_per_step_ = seconds_per_step_ == 0 ? seconds : 0.95 * seconds_per_step_ + 0.05 * seconds;
-    state_.tokens += result.tokens;
-    StepLine line = line_of(result);
-    if (data_.validation && due(config_.evaluate_every)) {
-      line.validation_loss = result_.validation_loss = evaluate_now();
-      if (state_.best_validation_loss == 0 || *line.validation_loss < state_.best_validation_loss) {
-        state_.best_validation_loss = *line.validation_loss;
-      }
-    }
-    metrics.add(line);
+  StepLog metrics(log_path("metrics.jsonl"), state_.step);
+  std::optional<StepLog> samples;
+  if (wants_samples()) {
+    // Before anything is trained: a prompt that cannot be written would be found after many steps.
+    const SampleLine first = write_sample();
+    samples.emplace(log_path("samples.jsonl"), state_.step);
+    if (state_.step == 0) tell_sample(*samples, first);
+  }
+  while (trainer_->steps_taken() < config_.steps && !out_of_patience()) {
+    StepLine line = train_step();
+    const bool measured = data_.validation && due(config_.evaluate_every);
+    if (measured) measure(line);
+    metrics.add(metrics_line(line));
     if (events_.step) events_.step(line);
-    result_.last_loss = result.loss;
+    if (samples && due(config_.sample_every)) tell_sample(*samples, write_sample());
     result_.stopped = stop_ != nullptr && *stop_ && trainer_->steps_taken() < config_.steps;
-    if (due(config_.save_every) || result_.stopped) save();
+    const bool best = config_.patience > 0 && measured && state_.measurements_since_best == 0;
+    if (due(config_.save_every) || best || result_.stopped || out_of_patience()) save();
     if (result_.stopped) break;
   }
   result_.steps = trainer_->steps_taken();
+  result_.out_of_patience = out_of_patience();
+  if (state_.best_validation_loss != 0) result_.best_validation_loss = state_.best_validation_loss;
   return result_;
 }
 

@@ -14,11 +14,30 @@ namespace tessera::train {
 // One line of metrics.jsonl.
 struct StepLine {
   StepResult result;
-  std::optional<double> validation_loss;  // when it was measured after this step
-  double tokens_per_second = 0;           // over the last steps
-  double share_of_peak = 0;               // of the machine's float32 multiply-adds, measured at the start
+  std::optional<double> validation_loss;          // when it was measured after this step
+  std::optional<double> average_validation_loss;  // of the averaged weights (--ema)
+  double tokens_per_second = 0;                   // over the last steps
+  double share_of_peak = 0;  // of the machine's float32 multiply-adds, measured at the start
   double seconds_left = 0;
   std::int64_t steps = 0;  // in all
+};
+
+// A text to write while the model is being trained.
+struct SampleRequest {
+  const models::Model& model;
+  std::string tokenizer_json;    // path
+  std::string tokenizer_config;  // path; empty when absent
+  std::string prompt;
+  std::int64_t tokens = 0;
+  double temperature = 0;
+  std::uint64_t seed = 0;
+};
+
+// One line of samples.jsonl.
+struct SampleLine {
+  std::int64_t step = 0;
+  std::string prompt;
+  std::string text;  // what the model went on with
 };
 
 // What the run tells while it goes on; any may be empty. Called from the thread that trains.
@@ -27,14 +46,20 @@ struct TrainingEvents {
   std::function<void(const StepLine&)> step;
   std::function<void(std::int64_t done, std::int64_t all)> evaluating;
   std::function<void(const std::string& path)> checkpoint;
+  std::function<void(const SampleLine&)> sample;
+  // Not told but asked: goes on from the prompt. This room knows no engine; without it there are no samples.
+  std::function<std::string(const SampleRequest&)> continue_text;
 };
 
 struct TrainingResult {
   std::int64_t steps = 0;
   double last_loss = 0;
   std::optional<double> validation_loss;  // the last measured
-  double training_seconds = 0;            // of the steps alone
+  std::optional<double> average_validation_loss;
+  std::optional<double> best_validation_loss;  // of those that patience looks at
+  double training_seconds = 0;                 // of the steps alone
   std::string checkpoint;
+  bool out_of_patience = false;
   bool stopped = false;  // by `stop`, before the last step; then a checkpoint was written
 };
 

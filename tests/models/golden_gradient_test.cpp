@@ -11,7 +11,9 @@
 #include "formats/safetensors.h"
 #include "golden_model.h"
 #include "nn/attention/flash_attention.h"
+#include "ops/activation_checkpoint.h"
 #include "ops/cross_entropy.h"
+#include "ops/dropout.h"
 
 namespace tessera::testing {
 namespace {
@@ -139,6 +141,18 @@ TEST_P(GoldenGradients, AreTheSameBitsOnAnyNumberOfThreads) {
   const Gradients together = compute_gradients(*model_, sequences, attention);
   set_thread_count(threads);
   EXPECT_EQ(alone, together);
+}
+
+// The masks of dropout are drawn again, so they tell too whether a layer was repeated as it was.
+TEST_P(GoldenGradients, AreTheSameBitsWithCheckpointedActivations) {
+  const TwoSequences sequences(read_golden(GetParam()).tokens);
+  nn::FlashAttention attention;
+  const auto compute = [&](bool checkpointing) {
+    const ops::ActivationCheckpointScope scope(checkpointing);
+    const ops::DropoutScope dropout(0.2, 5);
+    return compute_gradients(*model_, sequences, attention);
+  };
+  EXPECT_EQ(compute(true), compute(false));
 }
 
 std::vector<std::string> golden_names() {

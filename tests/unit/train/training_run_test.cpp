@@ -108,6 +108,7 @@ TEST_F(TrainingRun, ResumesToTheSameBits) {
     TrainingConfig whole = config(std::string("whole-") + optimizer);
     whole.optimizer = optimizer;
     whole.dropout = 0.2;
+    whole.ema = 0.9;
     run_training(whole, {});
     std::mt19937_64 random(std::random_device{}());
     for (int trial = 0; trial < 4; ++trial) {
@@ -115,6 +116,7 @@ TEST_F(TrainingRun, ResumesToTheSameBits) {
       TrainingConfig part = config(out);
       part.optimizer = optimizer;
       part.dropout = 0.2;
+      part.ema = 0.9;
       const auto stop_at = std::uniform_int_distribution<std::int64_t>(1, 11)(random);
       std::atomic<bool> stop{false};
       TrainingEvents events;
@@ -124,7 +126,7 @@ TEST_F(TrainingRun, ResumesToTheSameBits) {
       EXPECT_EQ(stopped.steps, stop_at);
       part.resume = true;
       run_training(part, {});
-      for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
+      for (const char* name : {"model.safetensors", "optimizer.safetensors", "ema/model.safetensors"}) {
         EXPECT_EQ(file(out, fs::path("checkpoint-12") / name),
                   file(std::string("whole-") + optimizer, fs::path("checkpoint-12") / name))
             << name << " after a stop at step " << stop_at << ", " << optimizer;
@@ -158,6 +160,100 @@ TEST_F(TrainingRun, PassesOverADamagedCheckpoint) {
   EXPECT_NE(rejected[1].find("found 100"), std::string::npos) << rejected[1];
 }
 
+TEST_F(TrainingRun, PassesOverACheckpointWithoutItsAverages) {
+  TrainingConfig c = config("run");
+  c.save_every = 6;
+  c.ema = 0.9;
+  run_training(c, {});
+  fs::remove(fs::path(c.out) / "checkpoint-12" / "ema" / "model.safetensors");
+  EXPECT_TRUE(newest_checkpoint(c.out)->ends_with("checkpoint-6"));
+}
+
+// What a checkpoint copies from the one it went on from must not go away with that one.
+TEST_F(TrainingRun, GoesOnWhenTheCheckpointItBeganFromIsGone) {
+  TrainingConfig c = config("run");
+  c.steps = 2;
+  run_training(c, {});
+  c.steps = 6;
+  c.save_every = 1;
+  c.keep = 1;
+  c.resume = true;
+  EXPECT_EQ(run_training(c, {}).steps, 6);
+}
+
+TEST_F(TrainingRun, MeasuresAndSavesTheAveragedWeights) {
+  TrainingConfig c = config("run");
+  c.ema = 0.9;
+  const TrainingResult result = run_training(c, {});
+  ASSERT_TRUE(result.average_validation_loss.has_value());
+  EXPECT_NE(*result.average_validation_loss, *result.validation_loss);
+  // What was saved is what was measured.
+  const auto saved_loss = [&](const fs::path& folder) {
+    const formats::ModelFiles files = formats::open_model_files((folder_ / "run" / folder).string());
+    const auto model =
+        models::create_model(formats::require_weights(files), {.weight_form = models::WeightForm::trainable});
+    const TokenDataset set(TokenFile::open((folder_ / "data" / "validation.tokens").string()),
+                           {.seq_len = 8, .keep_tail = true});
+    return evaluate(*model, set, 1024);
+  };
+  EXPECT_EQ(saved_loss("latest"), *result.validation_loss);
+  EXPECT_EQ(saved_loss("latest/ema"), *result.average_validation_loss);
+}
+
+// A learning rate this high stops getting better at once; the best measurement's checkpoint stays.
+TEST_F(TrainingRun, EndsWhenPatienceDoesAndKeepsTheBest) {
+  TrainingConfig c = config("run");
+  c.steps = 400;
+  c.evaluate_every = 2;
+  c.patience = 3;
+  c.keep = 1;
+  c.schedule = "constant";
+  c.learning_rate = c.minimum_learning_rate = 0.3;
+  std::vector<double> losses;
+  TrainingEvents events;
+  events.step = [&](const StepLine& line) {
+    if (line.validation_loss) losses.push_back(*line.validation_loss);
+  };
+  const TrainingResult result = run_training(c, events);
+  ASSERT_TRUE(result.out_of_patience);
+  ASSERT_GE(losses.size(), 4U);
+  const auto best = std::ranges::min_element(losses);
+  EXPECT_EQ(losses.end() - best, 4) << "three measurements after the best";
+  EXPECT_EQ(*result.best_validation_loss, *best);
+  const TrainingState state = read_training_state((fs::path(c.out) / "best").string());
+  EXPECT_EQ(state.step, 2 * (best - losses.begin() + 1));
+  EXPECT_EQ(read_training_state((fs::path(c.out) / "latest").string()).step, result.steps);
+  c.resume = true;  // there is nothing to go on with
+  EXPECT_EQ(run_training(c, {}).steps, result.steps);
+}
+
+TEST_F(TrainingRun, WritesSamplesAndLeavesTheTrainingAsItIs) {
+  TrainingConfig plain = config("plain");
+  run_training(plain, {});
+  TrainingConfig c = config("run");
+  write_file_atomically((folder_ / "data" / "tokenizer.json").string(), "{}");
+  c.sample_every = 5;
+  c.sample_prompt = "once";
+  std::vector<std::int64_t> told;
+  TrainingEvents events;
+  events.continue_text = [](const SampleRequest& request) {
+    EXPECT_TRUE(fs::exists(request.tokenizer_json));
+    return fmt::format(" upon {}", request.seed);
+  };
+  events.sample = [&](const SampleLine& sample) { told.push_back(sample.step); };
+  run_training(c, events);
+  EXPECT_EQ(told, (std::vector<std::int64_t>{0, 5, 10, 12}));
+  std::ifstream samples(folder_ / "run" / "samples.jsonl");
+  std::string line;
+  ASSERT_TRUE(std::getline(samples, line));
+  ASSERT_TRUE(std::getline(samples, line));
+  const auto entry = nlohmann::json::parse(line);
+  EXPECT_EQ(entry.at("step"), 5);
+  EXPECT_EQ(entry.at("prompt"), "once");
+  EXPECT_EQ(entry.at("text"), fmt::format(" upon {}", c.seed + 5));
+  EXPECT_EQ(file("run", "checkpoint-12/model.safetensors"), file("plain", "checkpoint-12/model.safetensors"));
+}
+
 TEST_F(TrainingRun, KeepsTheNewestCheckpointsAndClearsWhatWasLeftHalfWritten) {
   TrainingConfig c = config("run");
   c.save_every = 3;
@@ -188,6 +284,8 @@ TEST_F(TrainingRun, SaysWhatCannotBeBeforeItBegins) {
   expect_error([](TrainingConfig& c) { c.precision = "f16"; }, "precision: expected f32 or bf16");
   expect_error([](TrainingConfig& c) { c.schedule = "cos"; }, "schedule: expected constant");
   expect_error([](TrainingConfig& c) { c.data = "/nowhere"; }, "/nowhere/train.tokens");
+  expect_error([](TrainingConfig& c) { c.ema = 1; }, "ema: expected a number from 0");
+  expect_error([](TrainingConfig& c) { c.patience = -1; }, "patience: expected 0 or more");
   expect_error([](TrainingConfig& c) { c.architecture = "mamba"; }, "expected gpt2 or llama");
   expect_error([](TrainingConfig& c) { c.attention = "dens"; }, "attention: expected one of dense, flash");
   expect_error([](TrainingConfig& c) { c.attention = "dense,flash"; }, "one for each of 1 layers, found 2");
