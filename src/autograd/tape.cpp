@@ -127,6 +127,19 @@ void Tape::backward(const Tensor& loss, float seed) {
   while (!nodes_.empty()) run_last_node();
 }
 
+void Tape::forget_after(std::size_t operations) {
+  while (nodes_.size() > operations) {
+    for (const Storage* storage : nodes_.back().saved) saved_.erase(saved_.find(storage));
+    for (const Tensor& output : nodes_.back().outputs) {
+      const auto found = entries_.find(output.storage().get());
+      if (found != entries_.end() && !found->second.leaf && found->second.producer >= operations) {
+        entries_.erase(found);
+      }
+    }
+    nodes_.pop_back();
+  }
+}
+
 void Tape::clear() {
   nodes_.clear();
   saved_.clear();

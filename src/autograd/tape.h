@@ -54,6 +54,8 @@ class Tape {
   // Walks back from `loss`, one element, whose own gradient is `seed`. Empties the tape; gradients of all but
   // leaves are freed as soon as nothing needs them. Error internal when `loss` is not tracked.
   void backward(const Tensor& loss, float seed = 1.0F);
+  // Forgets what was recorded after the first `operations`, as if it had been computed without a tape.
+  void forget_after(std::size_t operations);
   // Forgets what was recorded since the last backward().
   void clear();
   void zero_gradients();

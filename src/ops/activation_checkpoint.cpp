@@ -1,6 +1,5 @@
 #include "ops/activation_checkpoint.h"
 
-#include "base/profile.h"
 #include "ops/backward.h"
 #include "ops/dropout.h"
 
@@ -20,11 +19,10 @@ bool forgets_inside(const Tensor& x) { return wanted_here && autograd::tape_for(
 Tensor run_and_forget(const Tensor& x, std::function<Tensor(const Tensor&)> layer) {
   autograd::Tape* tape = autograd::tape_for({&x});
   const DropoutPosition position = dropout_position();
-  Tensor y;
-  {
-    const autograd::NoGradientScope forward_only;
-    y = layer(x);
-  }
+  // Recorded all the same: without a tape some operations choose other kernels, with other bits.
+  const std::size_t before = tape->recorded_operations();
+  const Tensor y = layer(x);
+  tape->forget_after(before);
   // What the second run records goes to the tape's end, so the walk back takes it next.
   tape->record({y}, {x}, [x, y, position, layer = std::move(layer)](autograd::Tape& t) {
     const autograd::RecordingScope recording(t);

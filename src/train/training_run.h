@@ -25,8 +25,8 @@ struct StepLine {
 // A text to write while the model is being trained.
 struct SampleRequest {
   const models::Model& model;
-  std::string tokenizer_json;    // path
-  std::string tokenizer_config;  // path; empty when absent
+  std::string tokenizer_json = {};    // path
+  std::string tokenizer_config = {};  // path; empty when absent
   std::string prompt;
   std::int64_t tokens = 0;
   double temperature = 0;
