@@ -7,6 +7,7 @@
 
 #include "base/cpu_features.h"
 #include "kernels/kernel_table.h"
+#include "kernels/sparse_attention.h"
 
 namespace tessera::kernels {
 
@@ -136,6 +137,8 @@ struct TrainingTable {
   CrossEntropyKernel cross_entropy = nullptr;
   FlashAttentionKernel flash_attention = nullptr;
   FlashAttentionKernel flash_attention_gradient = nullptr;
+  SparseAttentionKernel sparse_attention = nullptr;
+  SparseAttentionKernel sparse_attention_gradient = nullptr;
   AdamWKernel adamw = nullptr;
   SumOfSquaresKernel sum_of_squares = nullptr;
   AddToKernel add_to = nullptr;

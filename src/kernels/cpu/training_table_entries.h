@@ -3,6 +3,7 @@
 #include "kernels/cpu/flash_attention.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/isa/training_isa.h"
+#include "kernels/cpu/sparse_attention.h"
 #include "kernels/cpu/training.h"
 
 namespace tessera::kernels::TESSERA_ISA {
@@ -25,6 +26,8 @@ void fill_training(TrainingTable& table) {
   table.cross_entropy = cross_entropy;
   table.flash_attention = flash_attention;
   table.flash_attention_gradient = flash_attention_gradient;
+  table.sparse_attention = sparse_attention;
+  table.sparse_attention_gradient = sparse_attention_gradient;
   table.adamw = adamw;
   table.sum_of_squares = sum_of_squares;
   table.add_to = add_to;

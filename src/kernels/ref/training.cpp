@@ -2,6 +2,7 @@
 #include "kernels/ref/training.h"
 
 #include "base/float16.h"
+#include "kernels/ref/sparse_attention.h"
 
 namespace tessera::kernels::ref {
 namespace {
@@ -147,6 +148,8 @@ TrainingTable make_training_table() {
   table.cross_entropy = cross_entropy_row;
   table.flash_attention = flash_attention;
   table.flash_attention_gradient = flash_attention_gradient;
+  table.sparse_attention = sparse_attention;
+  table.sparse_attention_gradient = sparse_attention_gradient;
   table.adamw = adamw;
   table.sum_of_squares = sum_of_squares;
   table.add_to = add_to;
