@@ -10,6 +10,7 @@
 #include "ops/attention_plan.h"
 #include "ops/check.h"
 #include "ops/grain.h"
+#include "ops/sparse_attention.h"
 
 namespace tessera::ops {
 namespace {
@@ -155,6 +156,7 @@ void write_key_values(const Tensor& k, const Tensor& v, const RaggedBatch& batch
 
 Tensor paged_attention(const Tensor& q, const RaggedBatch& batch, const KeyValueCacheLayer& cache,
                        const AttentionParameters& parameters) {
+  if (!parameters.patterns.empty()) return paged_sparse_attention(q, batch, cache, parameters);
   const ProfileTimer timer("attention");
   expect_f32(q, "paged_attention: q");
   expect_rank(q, 3, "paged_attention: q");

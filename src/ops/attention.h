@@ -2,7 +2,9 @@
 // tests).
 #pragma once
 #include <cstdint>
+#include <vector>
 
+#include "tensor/attention_pattern.h"
 #include "tensor/ragged_batch.h"
 #include "tensor/tensor.h"
 
@@ -12,6 +14,8 @@ struct AttentionParameters {
   float scale = 1.0F;               // scores are q·k * scale
   std::int64_t sliding_window = 0;  // 0: all; W: key position k is seen by q when q - W < k <= q
   float logit_softcap = 0.0F;       // 0: none; c: score = c * tanh(score / c) (Gemma 2)
+  // Of the query heads in turn (head h has patterns[h % size]), instead of the window; empty: causal, all.
+  std::vector<AttentionPattern> patterns = {};
 };
 
 // Puts k and v [T, K, D] f32 into the slots batch.slot_mapping names, rounding to the cache's types.
