@@ -1,25 +1,24 @@
 // An answer in OpenAI's form in the making: takes the events of its jobs, from the backend's thread, and
 // writes them to the exchange, whole at the end or as a stream of server-sent events.
 #pragma once
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "serve/answer_clock.h"
 #include "serve/backend.h"
 #include "serve/exchange.h"
-#include "serve/metrics.h"
 #include "serve/openai_format.h"
 
 namespace tessera::serve {
 
 struct CompletionPlan {
   AnswerHead head;
-  std::vector<GenerationJob> jobs = {};      // one a prompt
-  std::optional<ToolCallSyntax> tools = {};  // what calls of tools look like in the text
-  std::vector<std::string> echoes = {};      // texts that the answers begin with; empty, or one a job
+  std::vector<GenerationJob> jobs = {};    // one a prompt
+  std::optional<ToolCallForm> tools = {};  // what calls of tools look like in the text
+  std::vector<std::string> echoes = {};    // texts that the answers begin with; empty, or one a job
   bool stream = false;
   bool include_usage = false;
 };
@@ -61,8 +60,7 @@ class CompletionAnswer : public std::enable_shared_from_this<CompletionAnswer> {
   CompletionPlan plan_;
   std::shared_ptr<Exchange> exchange_;
   Backend* backend_;
-  Metrics* metrics_;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  AnswerClock clock_;
   std::mutex mutex_;
   std::vector<JobId> ids_;
   std::vector<Choice> choices_;
@@ -70,7 +68,6 @@ class CompletionAnswer : public std::enable_shared_from_this<CompletionAnswer> {
   bool started_ = false;  // all jobs are submitted; until then a stream waits in early_
   bool over_ = false;
   std::string early_;
-  double first_token_seconds_ = -1;
   engine::Usage usage_;
 };
 

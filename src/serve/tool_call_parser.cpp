@@ -109,6 +109,10 @@ std::vector<AnswerDelta> ToolCallParser::push(std::string_view text) {
 // True: the state has changed, and the buffer may hold more.
 bool ToolCallParser::advance(std::vector<AnswerDelta>& deltas) {
   if (buffer_.empty()) return false;
+  if (text_only_) {
+    deltas.push_back({.content = std::exchange(held_blanks_, {}) + std::exchange(buffer_, {})});
+    return false;
+  }
   switch (state_) {
     case State::text:
       return read_text(deltas);
@@ -124,7 +128,22 @@ bool ToolCallParser::advance(std::vector<AnswerDelta>& deltas) {
   return false;
 }
 
+bool ToolCallParser::is_callable(const std::string& name) const {
+  return names_.empty() || std::ranges::find(names_, name) != names_.end();
+}
+
+// Where an answer is either: what does not begin as a call has none.
+bool ToolCallParser::begins_as_text() const {
+  if (names_.empty() || calls_ > 0) return false;
+  const std::string_view tag = syntax_ == ToolCallSyntax::hermes ? kOpen : "{";
+  return !std::string_view(buffer_).starts_with(tag) && !tag.starts_with(buffer_);
+}
+
 bool ToolCallParser::read_text(std::vector<AnswerDelta>& deltas) {
+  if (begins_as_text()) {
+    text_only_ = true;
+    return true;
+  }
   if (syntax_ == ToolCallSyntax::llama3) {
     if (!std::exchange(begun_, true) && buffer_.front() == '{') {
       state_ = State::head;
@@ -161,14 +180,16 @@ void ToolCallParser::add_content(std::vector<AnswerDelta>& deltas, std::string_v
 bool ToolCallParser::read_head(std::vector<AnswerDelta>& deltas) {
   std::string name;
   std::size_t length = 0;
-  switch (read_call_head(buffer_, name, length)) {
-    case Found::unknown:
-      return false;
-    case Found::no:
-      state_ = State::whole;
-      return true;
-    case Found::yes:
-      break;
+  const Found found = read_call_head(buffer_, name, length);
+  if (found == Found::unknown) return false;
+  if (!names_.empty() && (found == Found::no || !is_callable(name))) {  // the other choice after all
+    if (syntax_ == ToolCallSyntax::hermes) buffer_.insert(0, kOpen);
+    text_only_ = true;
+    return true;
+  }
+  if (found == Found::no) {
+    state_ = State::whole;
+    return true;
   }
   deltas.push_back({.call = calls_++, .name = std::move(name)});
   buffer_.erase(0, length);
@@ -231,8 +252,9 @@ bool ToolCallParser::read_whole(std::vector<AnswerDelta>& deltas) {
 std::vector<AnswerDelta> ToolCallParser::finish() {
   std::vector<AnswerDelta> deltas;
   std::string rest = std::exchange(buffer_, {});
-  if (state_ == State::head || state_ == State::whole) {
-    if (auto call = parse_call(rest, calls_)) {
+  if (!text_only_ && (state_ == State::head || state_ == State::whole)) {
+    auto call = parse_call(rest, calls_);
+    if (call && is_callable(call->name)) {
       deltas.push_back(*std::move(call));
       ++calls_;
       return deltas;

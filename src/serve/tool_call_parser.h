@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tessera::serve {
@@ -21,9 +22,16 @@ struct AnswerDelta {
   std::string arguments = {};  // JSON, which goes on from delta to delta
 };
 
+struct ToolCallForm {
+  ToolCallSyntax syntax = ToolCallSyntax::hermes;
+  // Not empty: the answer is calls of these or has a form of its own, which may look like a call in places;
+  // so only what begins with a call of one of these names is calls.
+  std::vector<std::string> or_else_text = {};
+};
+
 class ToolCallParser {
  public:
-  explicit ToolCallParser(ToolCallSyntax syntax) : syntax_(syntax) {}
+  explicit ToolCallParser(ToolCallForm form) : syntax_(form.syntax), names_(std::move(form.or_else_text)) {}
 
   // What the text so far makes certain, in order. What turns out to be no call is content.
   std::vector<AnswerDelta> push(std::string_view text);
@@ -34,6 +42,8 @@ class ToolCallParser {
  private:
   enum class State { text, head, arguments, tail, whole };
   bool advance(std::vector<AnswerDelta>& deltas);
+  bool begins_as_text() const;
+  bool is_callable(const std::string& name) const;
   bool read_text(std::vector<AnswerDelta>& deltas);
   bool read_head(std::vector<AnswerDelta>& deltas);
   bool read_arguments(std::vector<AnswerDelta>& deltas);
@@ -42,6 +52,8 @@ class ToolCallParser {
   void add_content(std::vector<AnswerDelta>& deltas, std::string_view text);
 
   ToolCallSyntax syntax_;
+  std::vector<std::string> names_;  // empty: any
+  bool text_only_ = false;          // no call can come any more
   State state_ = State::text;
   std::string buffer_;       // not yet understood
   std::string held_blanks_;  // belong to the content only if more of it follows

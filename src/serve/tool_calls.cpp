@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/gbnf_names.h"
 #include "engine/json_schema.h"
 #include "serve/chat_prompt.h"
 #include "serve/openai_format.h"
@@ -221,10 +222,13 @@ Json messages_with_tools(Json messages, const OfferedTools& tools) {
   return messages;
 }
 
-std::string tool_grammar(const OfferedTools& tools) {
+std::string tool_grammar(const OfferedTools& tools, const std::string& format) {
   const std::string call = call_rules(tools);
   const bool required = tools.use == ToolUse::required;
+  const bool either = !required && !format.empty();
+  const std::string text = either ? engine::prefix_rule_names(format, "answer-") + "\n" : "";
   if (tools.syntax == ToolCallSyntax::llama3) {
+    if (either) return "root ::= answer-root | tool-call\n" + text + call;
     return (required ? "root ::= tool-call\n" : "root ::= | tool-call | [^{] text\ntext ::= [^\\x00]*\n") +
            call;
   }
@@ -232,8 +236,15 @@ std::string tool_grammar(const OfferedTools& tools) {
       tools.several ? fmt::format(" (ws \"{}\" tool-one){{0,{}}}", kCallTag, kMostCalls - 1) : "";
   const std::string calls =
       "tool-one ::= ws tool-call ws \"</tool_call>\"\ntool-rest ::= tool-one" + more + "\n" + call;
+  if (either) return fmt::format("root ::= answer-root | \"{}\" tool-rest\n", kCallTag) + text + calls;
   if (required) return fmt::format("root ::= \"{}\" tool-rest\n", kCallTag) + calls;
   return "root ::= text-0\n" + text_rules() + calls;
+}
+
+ToolCallForm call_form(const OfferedTools& tools, bool has_format) {
+  ToolCallForm form{.syntax = tools.syntax};
+  if (has_format) form.or_else_text = tools.callable;
+  return form;
 }
 
 }  // namespace tessera::serve

@@ -31,8 +31,11 @@ std::optional<OfferedTools> read_tools(JsonFields& fields, const engine::LoadedM
 Json messages_with_tools(Json messages, const OfferedTools& tools);
 
 // The grammar (GBNF) of an answer: any text, and calls with arguments of their schemas; calls alone when they
-// are required. ApiError 400 naming the tool whose "strict" schema cannot be a grammar; without "strict" such
-// a tool's arguments are any object.
-std::string tool_grammar(const OfferedTools& tools);
+// are required. With `format`, a grammar too, the answer is either calls or a text of it. ApiError 400 naming
+// the tool whose "strict" schema cannot be a grammar; without "strict" such a tool's arguments are any
+// object.
+std::string tool_grammar(const OfferedTools& tools, const std::string& format = {});
+// How its calls are found again in the answer.
+ToolCallForm call_form(const OfferedTools& tools, bool has_format);
 
 }  // namespace tessera::serve

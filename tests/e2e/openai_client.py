@@ -79,6 +79,14 @@ def check_tools(client, model):
     messages += [answer.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "18 degrees and sunny"}]
     after = client.chat.completions.create(**{**ask, "messages": messages, "tool_choice": "none"})
     check("after a tool's answer", bool(after.choices[0].message.content), after)
+    form = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": {
+        "type": "object", "properties": {"known": {"type": "boolean"}}, "required": ["known"], "additionalProperties": False}}}
+    for choice in ["auto", "required", "none"]:
+        either = client.chat.completions.create(**{**ask, "tool_choice": choice}, response_format=form).choices[0]
+        calls = either.message.tool_calls or []
+        is_call = either.finish_reason == "tool_calls" and list(json.loads(calls[0].function.arguments)) == ["city"]
+        is_form = either.finish_reason == "stop" and not calls and list(json.loads(either.message.content)) == ["known"]
+        check(f"tools beside a format, {choice}", {"auto": is_call or is_form, "required": is_call, "none": is_form}[choice], either)
     expect_error("a bad tool", openai.BadRequestError,
                  lambda: client.chat.completions.create(**{**ask, "tools": [{"type": "function", "function": {"name": "a b"}}]}),
                  param="tools[0].function.name")

@@ -101,6 +101,14 @@ const answered = await client.chat.completions.create({
   messages: [...weather, called.choices[0].message, { role: "tool", tool_call_id: call?.id, content: "18 degrees, sunny" }],
 });
 check("after a tool's answer", answered.choices[0].message.content?.length > 0 || answered.choices[0].message.tool_calls, answered);
+// A call or the form, whichever the model takes; neither is cut by chance, for both are short.
+for (const tool_choice of ["auto", "required", "none"]) {
+  const either = await client.chat.completions.create({ ...withTools, tool_choice, response_format: format });
+  const { message, finish_reason } = either.choices[0];
+  const isCall = finish_reason === "tool_calls" && typeof JSON.parse(message.tool_calls[0].function.arguments).city === "string";
+  const isForm = finish_reason === "stop" && !message.tool_calls && Number.isInteger(JSON.parse(message.content).inhabitants);
+  check(`tools beside a format, ${tool_choice}`, tool_choice === "auto" ? isCall || isForm : tool_choice === "none" ? isForm : isCall, either);
+}
 let asked = 0;
 const runner = client.chat.completions.runTools({
   ...ask,

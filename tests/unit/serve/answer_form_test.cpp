@@ -190,6 +190,53 @@ TEST_F(AnswerFormTest, WithAutoAnyTextMayComeAndCallsAreWhole) {
   }
 }
 
+// A call or the format, and nothing else. By chance alone nearly all would be one of them: '<' is made
+// likely.
+void expect_calls_or_people(const std::vector<Json>& choices, std::size_t& calls, std::size_t& people) {
+  for (const Json& choice : choices) {
+    if (choice["finish_reason"] == "tool_calls") {
+      ++calls;
+      EXPECT_TRUE(choice["message"]["content"].is_null()) << choice;
+      for (const Json& call : choice["message"]["tool_calls"]) expect_call(call);
+    } else if (choice["finish_reason"] == "stop") {
+      ++people;
+      EXPECT_FALSE(choice["message"].contains("tool_calls")) << choice;
+      expect_person(Json::parse(choice["message"]["content"].get<std::string>(), nullptr, false));
+    }
+  }
+}
+
+const Json kPersonFormat =
+    Json{{"type", "json_schema"}, {"json_schema", {{"name", "person"}, {"schema", kPerson}}}};
+
+TEST_F(AnswerFormTest, WithToolsAndAFormatTheAnswerIsOneOfThem) {
+  std::size_t calls = 0;
+  std::size_t people = 0;
+  const Json either = {{"tools", kTools}, {"response_format", kPersonFormat}};
+  expect_calls_or_people(choices(either), calls, people);
+  Json likely = either;
+  likely["logit_bias"] = {{std::to_string(int{'<'}), 5}};
+  expect_calls_or_people(choices(likely), calls, people);
+  EXPECT_GT(calls, 0U);
+  EXPECT_GT(people, 0U);
+  Json required = either;
+  required["tool_choice"] = "required";
+  for (const Json& choice : choices(required)) EXPECT_EQ(choice["finish_reason"], "tool_calls");
+  required["tool_choice"] = {{"type", "function"}, {"function", {{"name", "nothing"}}}};
+  for (const Json& choice : choices(required)) {
+    EXPECT_EQ(choice["message"]["tool_calls"][0]["function"]["name"], "nothing");
+  }
+  required["tool_choice"] = "none";
+  for (const Json& choice : choices(required)) {
+    expect_person(Json::parse(choice["message"]["content"].get<std::string>(), nullptr, false));
+  }
+  const Json grammar = {{"tools", kTools}, {"grammar", "root ::= word{2} # \"twice\"\nword ::= [a-c\\]]"}};
+  for (const Json& choice : choices(grammar)) {
+    if (choice["finish_reason"] != "stop") continue;
+    EXPECT_THAT(choice["message"]["content"].get<std::string>(), ::testing::MatchesRegex("[]a-c][]a-c]"));
+  }
+}
+
 TEST_F(AnswerFormTest, FieldsOfToolsAreChecked) {
   const auto param = [&](const Json& body) { return ask(body, 400)["error"]["param"].get<std::string>(); };
   const auto tool = [](const Json& function) {
@@ -215,8 +262,9 @@ TEST_F(AnswerFormTest, FieldsOfToolsAreChecked) {
   chosen["tool_choice"] = "sometimes";
   EXPECT_EQ(param(chosen), "tool_choice");
   chosen["tool_choice"] = "auto";
+  chosen["response_format"] = {{"type", "json_objects"}};
+  EXPECT_EQ(param(chosen), "response_format.type");
   chosen["response_format"] = {{"type", "json_object"}};
-  EXPECT_EQ(param(chosen), "response_format");
   chosen["tool_choice"] = "none";
   EXPECT_FALSE(ask(chosen)["choices"][0]["message"].contains("tool_calls"));
 }
@@ -286,6 +334,32 @@ TEST_F(HermesTemplate, SeveralCallsWhereTheyAreAskedFor) {
     for (const Json& call : choice["message"]["tool_calls"]) expect_call(call);
   }
   EXPECT_GT(most, 1U);
+}
+
+TEST_F(Llama3Template, WithAFormatTheAnswerIsACallOrOfTheFormat) {
+  std::size_t calls = 0;
+  std::size_t ages = 0;
+  const Json schema = Json::parse(R"({"type": "object", "additionalProperties": false, "required": ["age"],
+                                      "properties": {"age": {"type": "integer"}}})");
+  const Json format = {{"type", "json_schema"}, {"json_schema", {{"name", "age"}, {"schema", schema}}}};
+  // Both begin with a brace; "name" or "age" tells which it is.
+  for (const int bias : {-4, 0, 4}) {
+    for (const Json& choice : choices({{"tools", kTools},
+                                       {"response_format", format},
+                                       {"logit_bias", {{std::to_string(int{'n'}), bias}}}})) {
+      if (choice["finish_reason"] == "tool_calls") {
+        ++calls;
+        EXPECT_TRUE(choice["message"]["content"].is_null()) << choice;
+        expect_call(choice["message"]["tool_calls"][0]);
+      } else if (choice["finish_reason"] == "stop") {
+        ++ages;
+        const Json answer = Json::parse(choice["message"]["content"].get<std::string>(), nullptr, false);
+        EXPECT_TRUE(answer["age"].is_number_integer()) << choice;
+      }
+    }
+  }
+  EXPECT_GT(calls, 0U);
+  EXPECT_GT(ages, 0U);
 }
 
 TEST_F(Llama3Template, CallsAreParametersAlone) {

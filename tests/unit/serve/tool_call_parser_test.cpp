@@ -41,11 +41,11 @@ void collect(const std::vector<AnswerDelta>& deltas, Read& read) {
 }
 
 // Whole, byte by byte, and in random pieces: the same comes out.
-Read read(ToolCallSyntax syntax, const std::string& text) {
+Read read(const ToolCallForm& form, const std::string& text) {
   std::mt19937 random(5);
   Read first;
   for (int way = 0; way < 12; ++way) {
-    ToolCallParser parser(syntax);
+    ToolCallParser parser(form);
     Read found;
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t length = way == 0 ? text.size() : way == 1 ? 1 : 1 + random() % 12;
@@ -60,8 +60,11 @@ Read read(ToolCallSyntax syntax, const std::string& text) {
   return first;
 }
 
-Read hermes(const std::string& text) { return read(ToolCallSyntax::hermes, text); }
-Read llama3(const std::string& text) { return read(ToolCallSyntax::llama3, text); }
+Read hermes(const std::string& text) { return read({ToolCallSyntax::hermes}, text); }
+Read llama3(const std::string& text) { return read({ToolCallSyntax::llama3}, text); }
+// Where the answer is calls of f, or something else.
+Read hermes_or_else(const std::string& text) { return read({ToolCallSyntax::hermes, {"f"}}, text); }
+Read llama3_or_else(const std::string& text) { return read({ToolCallSyntax::llama3, {"f"}}, text); }
 
 TEST(ToolCallParser, TextWithoutCallsIsContent) {
   for (const char* text :
@@ -109,8 +112,24 @@ TEST(ToolCallParser, Llama3WritesOneCallAndNothingElse) {
             (Read{"Say {\"name\": \"f\", \"parameters\": {}}", {}}));
 }
 
+TEST(ToolCallParser, WithAFormOfItsOwnWhatLooksLikeACallInsideIsText) {
+  const std::string call = R"(<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>)";
+  EXPECT_EQ(hermes_or_else(call + "\n" + call), (Read{"", {{"f", R"({"a": 1})"}, {"f", R"({"a": 1})"}}}));
+  for (const std::string& text :
+       {R"({"text": ")" + call + "\"}", "  " + call,
+        std::string(R"(<tool_call>{"name": "g", "arguments": {}})"), std::string("<tool"),
+        std::string("<tool_call> {} "), std::string("\n{}\n")}) {
+    EXPECT_EQ(hermes_or_else(text), (Read{text, {}}));
+  }
+  EXPECT_EQ(llama3_or_else(R"({"name": "f", "parameters": {"a": 1}})"), (Read{"", {{"f", R"({"a": 1})"}}}));
+  for (const std::string text :
+       {R"({"name": "g", "parameters": {"a": 1}})", R"({"name": "f"})", "{\n", "[1]"}) {
+    EXPECT_EQ(llama3_or_else(text), (Read{text, {}}));
+  }
+}
+
 TEST(ToolCallParser, ArgumentsComeWhileTheyAreWritten) {
-  ToolCallParser parser(ToolCallSyntax::hermes);
+  ToolCallParser parser({ToolCallSyntax::hermes});
   const auto begun = parser.push("<tool_call>{\"name\": \"f\", \"arguments\": {\"a\"");
   ASSERT_EQ(begun.size(), 2U);
   EXPECT_EQ(begun[0].name, "f");
