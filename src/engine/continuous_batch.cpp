@@ -260,4 +260,8 @@ EngineStatistics ContinuousBatch::statistics() const {
   return statistics;
 }
 
+std::optional<DiskCacheCounts> ContinuousBatch::disk_counts() const {
+  return disk_ ? std::optional(disk_->disk().counts()) : std::nullopt;
+}
+
 }  // namespace tessera::engine

@@ -63,6 +63,7 @@ struct EngineStatistics {
   std::int64_t cancelled = 0;  // of those
   std::int64_t failed = 0;     // of those
   DraftCounts drafts;
+  std::optional<DiskCacheCounts> disk = {};  // none: prefixes are kept in memory only
 };
 
 class ContinuousBatch {
@@ -88,7 +89,8 @@ class ContinuousBatch {
   // One pass; events of every answer it moved on. When a pass fails, the answers in it fail and the rest go
   // on.
   void step(const EventSink& sink);
-  EngineStatistics statistics() const;
+  EngineStatistics statistics() const;                 // but for the disk's
+  std::optional<DiskCacheCounts> disk_counts() const;  // any thread
   // Copies up to `blocks` cached blocks for the disk, without waiting for it. False: nothing is left to copy.
   bool save_some(std::int64_t blocks) { return scheduler_.prefix_cache().save_some(blocks); }
   bool has_unsaved() const { return disk_ && scheduler_.prefix_cache().has_unsaved(); }

@@ -191,7 +191,9 @@ void DiskBlockCache::work() {
     if (const auto entry = entries_.find(key); entry != entries_.end() && problem.empty()) {
       entry->second.written = true;
       file_bytes_ += file_bytes(next.header);
+      ++counts_.blocks_written;
     } else {
+      if (fits && !problem.empty()) ++counts_.write_failures;
       erase_entry(key);
     }
     if (queue_.empty()) idle_.notify_all();
@@ -254,12 +256,16 @@ bool DiskBlockCache::stage(StagedBlock& block, const BlockHeader& header) {
     block.tokens = header.tokens;
     block.bytes = std::move(*bytes);
     touch(path);
+    const std::lock_guard lock(mutex_);
+    ++counts_.blocks_read;
+    counts_.tokens_read += block.tokens.size();
     return true;
   }
   log_line(LogLevel::warning,
            fmt::format("{}: damaged or gone; its tokens are computed again", path.string()));
   const std::lock_guard lock(mutex_);
   staged_bytes_ -= header.bytes;
+  ++counts_.read_failures;
   erase_entry(header.key());
   return false;
 }
@@ -332,9 +338,12 @@ void DiskBlockCache::wait_until_written() {
   idle_.wait(lock, [this] { return queue_.empty() && !writing_; });
 }
 
-std::uint64_t DiskBlockCache::bytes() const {
+DiskCacheCounts DiskBlockCache::counts() const {
   const std::lock_guard lock(mutex_);
-  return file_bytes_;
+  DiskCacheCounts counts = counts_;
+  counts.max_bytes = max_bytes_;
+  counts.bytes = file_bytes_;
+  return counts;
 }
 
 }  // namespace tessera::engine

@@ -25,6 +25,17 @@ struct DiskCacheOptions {
   std::string model = {};       // what keys and values depend on besides the tokens: engine/model_identity.h
 };
 
+// Counts since the start, and what there is now.
+struct DiskCacheCounts {
+  std::uint64_t max_bytes = 0;
+  std::uint64_t bytes = 0;  // of all files
+  std::uint64_t blocks_written = 0;
+  std::uint64_t blocks_read = 0;     // found again, and whole
+  std::uint64_t tokens_read = 0;     // that those hold
+  std::uint64_t read_failures = 0;   // damaged or gone; computed again
+  std::uint64_t write_failures = 0;  // the disk is full or fails
+};
+
 // A block that was read back: the tokens [index * block_size, ...) of a text.
 struct StagedBlock {
   std::size_t index = 0;
@@ -62,7 +73,8 @@ class DiskBlockCache {
 
   // Returns when nothing is queued. For tests.
   void wait_until_written();
-  std::uint64_t bytes() const;  // of all files
+  std::uint64_t bytes() const { return counts().bytes; }
+  DiskCacheCounts counts() const;
 
  private:
   struct Entry {
@@ -100,6 +112,7 @@ class DiskBlockCache {
   std::deque<Queued> queue_;
   std::multimap<std::filesystem::file_time_type, std::pair<std::filesystem::path, std::uint64_t>> foreign_;
   std::uint64_t file_bytes_ = 0;
+  DiskCacheCounts counts_;  // but for the bytes
   std::uint64_t staged_bytes_ = 0;
   std::uint64_t next_use_ = 1;
   bool writing_ = false;

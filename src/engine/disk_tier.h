@@ -41,6 +41,7 @@ class DiskTier {
   void left_memory(const BlockKey& key) { disk_.left_memory(key); }
 
   DiskBlockCache& disk() { return disk_; }
+  const DiskBlockCache& disk() const { return disk_; }
 
  private:
   KeyValueCache* memory_;

@@ -87,9 +87,13 @@ bool Engine::full() const {
 }
 
 EngineStatistics Engine::statistics() const {
-  const std::lock_guard lock(mutex_);
-  EngineStatistics statistics = statistics_;
-  statistics.waiting = open_answers_ - statistics.running;
+  EngineStatistics statistics;
+  {
+    const std::lock_guard lock(mutex_);
+    statistics = statistics_;
+    statistics.waiting = open_answers_ - statistics.running;
+  }
+  statistics.disk = batch_.disk_counts();
   return statistics;
 }
 

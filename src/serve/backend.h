@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/disk_block_cache.h"
 #include "engine/model_loader.h"
 #include "engine/request.h"
 
@@ -39,17 +40,18 @@ struct BackendStatistics {
   std::int64_t cache_used_tokens = 0;    // of those, taken by answers in the making
   std::int64_t cache_prefix_tokens = 0;  // and by prefixes that nobody uses now
   std::int64_t preemptions = 0;
-  std::int64_t passes = 0;            // through the model
-  std::int64_t prompt_tokens = 0;     // of answers that are over
-  std::int64_t cached_tokens = 0;     // of those, found in the cache
-  std::int64_t computed_tokens = 0;   // run through the model, guesses included
-  std::int64_t generated_tokens = 0;  // given out
-  std::int64_t drafted_tokens = 0;    // guessed
-  std::int64_t accepted_tokens = 0;   // of those, right
-  std::int64_t finished = 0;          // answers
-  std::int64_t cancelled = 0;         // of those
-  std::int64_t failed = 0;            // of those
-  int retry_after_seconds = 1;        // until the answers that wait now are being made, about
+  std::int64_t passes = 0;                           // through the model
+  std::int64_t prompt_tokens = 0;                    // of answers that are over
+  std::int64_t cached_tokens = 0;                    // of those, found in the cache
+  std::int64_t computed_tokens = 0;                  // run through the model, guesses included
+  std::int64_t generated_tokens = 0;                 // given out
+  std::int64_t drafted_tokens = 0;                   // guessed
+  std::int64_t accepted_tokens = 0;                  // of those, right
+  std::int64_t finished = 0;                         // answers
+  std::int64_t cancelled = 0;                        // of those
+  std::int64_t failed = 0;                           // of those
+  std::optional<engine::DiskCacheCounts> disk = {};  // none: prefixes are kept in memory only
+  int retry_after_seconds = 1;                       // until the answers that wait now are being made, about
 };
 
 class Backend {

@@ -6,11 +6,24 @@
 
 namespace tessera::serve {
 
+namespace {
+
+std::size_t count_of(const std::vector<GenerationJob>& jobs) {
+  std::size_t answers = 0;
+  for (const GenerationJob& job : jobs) answers += static_cast<std::size_t>(job.n);
+  return answers;
+}
+
+}  // namespace
+
 CompletionAnswer::CompletionAnswer(CompletionPlan plan, std::shared_ptr<Exchange> exchange, Backend& backend,
                                    Metrics& metrics)
-    : plan_(std::move(plan)), exchange_(std::move(exchange)), backend_(&backend), metrics_(&metrics) {
-  for (const GenerationJob& job : plan_.jobs) open_ += static_cast<std::size_t>(job.n);
-  choices_.resize(open_);
+    : plan_(std::move(plan)),
+      exchange_(std::move(exchange)),
+      backend_(&backend),
+      clock_(metrics, count_of(plan_.jobs)),
+      choices_(count_of(plan_.jobs)),
+      open_(choices_.size()) {
   if (!plan_.tools) return;
   for (Choice& choice : choices_) choice.parser.emplace(*plan_.tools);
 }
@@ -63,9 +76,7 @@ std::size_t CompletionAnswer::job_of(std::size_t index) const {
 }
 
 void CompletionAnswer::take_pieces(std::size_t index, const GenerationEvent& event) {
-  if (first_token_seconds_ < 0) {
-    first_token_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
+  clock_.text(index);
   Choice& choice = choices_[index];
   const bool wants_logprobs = plan_.jobs[job_of(index)].request.sampling.logprobs >= 0;
   for (const engine::GeneratedPiece& piece : event.pieces) {
@@ -117,6 +128,7 @@ void CompletionAnswer::take_result(std::size_t job, const GenerationEvent& event
       job * static_cast<std::size_t>(plan_.jobs[job].n) + static_cast<std::size_t>(event.choice);
   Choice& choice = choices_[index];
   choice.reason = result.finish_reason;
+  clock_.ended(result);
   // A prompt counts once, however many answers it gets.
   if (event.choice == 0) {
     usage_.prompt_tokens += result.usage.prompt_tokens;
@@ -170,9 +182,7 @@ void CompletionAnswer::fail(const std::string& message) {
 
 void CompletionAnswer::finish() {
   over_ = true;
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  metrics_->count_generation(first_token_seconds_ < 0 ? seconds : first_token_seconds_, seconds,
-                             usage_.prompt_tokens, usage_.cached_tokens, usage_.completion_tokens);
+  clock_.all_made(usage_);
   if (plan_.stream) {
     if (plan_.include_usage) {
       const Json usage = usage_json(usage_);

@@ -80,6 +80,7 @@ BackendStatistics EngineBackend::statistics() const {
           .finished = now.finished,
           .cancelled = now.cancelled,
           .failed = now.failed,
+          .disk = now.disk,
           .retry_after_seconds = retry_after(now)};
 }
 

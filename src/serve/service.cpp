@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/near_names.h"
+#include "serve/backend_gauges.h"
 #include "serve/json_fields.h"
 #include "serve/openai_format.h"
 #include "serve/openapi.h"
@@ -268,31 +269,9 @@ void Service::answered(const HttpRequest& request, int status, double seconds) {
 }
 
 std::string Service::metrics_text() const {
-  const BackendStatistics now = status_.ready() ? served_.backend->statistics() : BackendStatistics();
-  const auto count = [](std::int64_t number) { return static_cast<double>(number); };
-  const std::vector<Gauge> gauges = {
-      {"tessera_ready", "1 when the model is loaded.", status_.ready() ? 1.0 : 0.0},
-      {"tessera_requests_waiting", "Answers that wait for the model.", count(now.waiting)},
-      {"tessera_requests_running", "Answers that the model works on.", count(now.running)},
-      {"tessera_cache_tokens", "Tokens that the key/value cache has room for.", count(now.cache_tokens)},
-      {"tessera_cache_tokens_used", "Of those, taken by answers in the making.",
-       count(now.cache_used_tokens)},
-      {"tessera_cache_tokens_prefixes", "Of those, kept because a prompt may begin so again.",
-       count(now.cache_prefix_tokens)},
-      {"tessera_preemptions_total", "Answers that lost their place in the cache for a while.",
-       count(now.preemptions), true},
-      {"tessera_passes_total", "Passes through the model.", count(now.passes), true},
-      {"tessera_computed_tokens_total", "Tokens run through the model.", count(now.computed_tokens), true},
-      {"tessera_generated_tokens_total", "Tokens given out, of unfinished answers too.",
-       count(now.generated_tokens), true},
-      {"tessera_drafted_tokens_total", "Tokens guessed ahead.", count(now.drafted_tokens), true},
-      {"tessera_drafted_tokens_right_total", "Of those, what the model said too.", count(now.accepted_tokens),
-       true},
-      {"tessera_answers_total", "Answers that have ended.", count(now.finished), true},
-      {"tessera_answers_cancelled_total", "Of those, given up because nobody listened.", count(now.cancelled),
-       true},
-      {"tessera_answers_failed_total", "Of those, failed.", count(now.failed), true},
-  };
+  std::vector<Gauge> gauges = {{"tessera_ready", "1 when the model is loaded.", status_.ready() ? 1.0 : 0.0}};
+  const auto backend = backend_gauges(status_.ready() ? served_.backend->statistics() : BackendStatistics());
+  gauges.insert(gauges.end(), backend.begin(), backend.end());
   return metrics_.text(gauges);
 }
 
