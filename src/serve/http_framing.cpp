@@ -15,15 +15,18 @@ std::string date_header() {
   return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts)};
 }
 
+// 204 has no length, and that of 304 would be the length of what is not sent (RFC 9110 8.6).
+bool has_length(const HttpResponse& response) { return response.status != 204 && response.status != 304; }
+
 }  // namespace
 
 std::string head_text(const HttpResponse& response, const Framing& framing, bool streams) {
   std::string text = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
                                  reason_phrase(response.status), date_header());
   if (!response.content_type.empty()) text += fmt::format("Content-Type: {}\r\n", response.content_type);
-  if (!streams) {
+  if (!streams && has_length(response)) {
     text += fmt::format("Content-Length: {}\r\n", response.body.size());
-  } else if (framing.chunked) {
+  } else if (streams && framing.chunked) {
     text += "Transfer-Encoding: chunked\r\n";
   }
   text += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
