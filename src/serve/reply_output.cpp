@@ -2,17 +2,12 @@
 
 #include "serve/openai_format.h"
 #include "serve/session_format.h"
-#include "store/text_check.h"
-#include "text/unicode.h"
+#include "serve/token_record.h"
 
 namespace tessera::serve {
 namespace {
 
 HttpResponse text_stream() { return {.content_type = "text/plain; charset=utf-8"}; }
-
-std::string shown_token(const text::Tokenizer& tokenizer, TokenId token) {
-  return text::replace_ill_formed(tokenizer.token_bytes(token));
-}
 
 }  // namespace
 
@@ -37,37 +32,16 @@ void EventOutput::progress(const engine::PromptProgress& progress) {
                     {"done_tokens", progress.done_tokens}});
 }
 
-// One event a token: text that several tokens make together belongs to the last of them.
+// One event a token.
 void EventOutput::piece(const engine::GeneratedPiece& piece) {
-  std::string_view rest = piece.text;
-  std::string bytes;
-  for (std::size_t i = 0; i < piece.tokens.size(); ++i) {
-    const engine::SampledToken& token = piece.tokens[i];
-    bytes += loaded_->tokenizer->token_bytes(token.token);
-    std::string text;
-    if (i + 1 == piece.tokens.size()) {
-      text = rest;
-    } else if (store::valid_utf8_prefix(bytes) == bytes.size() && rest.starts_with(bytes)) {
-      text = std::exchange(bytes, {});
-      rest.remove_prefix(text.size());
-    }
-    emit_token(text, &token);
+  const std::vector<ShownToken> tokens = shown_tokens(piece, *loaded_->tokenizer);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    Json data = token_json(tokens[i]);
+    if (logprobs_ < 0) data = {{"text", tokens[i].text}};
+    data["id"] = piece.tokens[i].token;
+    emit("token", data);
   }
-  if (piece.tokens.empty()) emit_token(piece.text, nullptr);
-}
-
-void EventOutput::emit_token(const std::string& text, const engine::SampledToken* token) {
-  Json data = {{"text", text}};
-  if (token != nullptr) data["id"] = token->token;
-  if (token != nullptr && logprobs_ >= 0) {
-    data["logprob"] = token->logprob;
-    Json top = Json::array();
-    for (const engine::TokenLogprob& other : token->top) {
-      top.push_back({{"text", shown_token(*loaded_->tokenizer, other.token)}, {"logprob", other.logprob}});
-    }
-    data["top"] = std::move(top);
-  }
-  emit("token", data);
+  if (tokens.empty()) emit("token", {{"text", piece.text}});
 }
 
 void EventOutput::done(const FinishedReply& reply) {

@@ -48,7 +48,6 @@ class EventOutput final : public ReplyOutput {
 
  private:
   void emit(const char* name, const Json& data);
-  void emit_token(const std::string& text, const engine::SampledToken* token);
 
   std::shared_ptr<Exchange> exchange_;
   const engine::LoadedModel* loaded_;

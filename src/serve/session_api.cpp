@@ -10,6 +10,7 @@
 #include "serve/session_access.h"
 #include "serve/session_format.h"
 #include "serve/session_parameters.h"
+#include "serve/token_record.h"
 #include "store/session_files.h"
 #include "store/text_check.h"
 
@@ -133,15 +134,28 @@ HttpResponse move_leaf(const SessionCall& call) {
   return json_response(session_json(call.store.session(session.id)));
 }
 
-HttpResponse delete_message(const SessionCall& call) {
-  const store::Session session = call.session();
+// The message that the path names. ApiError 404.
+store::MessageId named_message(const SessionCall& call, store::SessionId session) {
   const std::string text = path_part(call.request.path, 5);
   const auto id = decimal_number(text);
-  if (!id || !call.has_message(session.id, store::MessageId{*id})) {
-    throw ApiError(404, fmt::format("session {} has no message {}", number(session.id), printable(text, 40)),
-                   "", "not_found");
-  }
-  return json_response({{"deleted", call.store.erase_branch(session.id, store::MessageId{*id})}});
+  if (id && call.has_message(session, store::MessageId{*id})) return store::MessageId{*id};
+  throw ApiError(404, fmt::format("session {} has no message {}", number(session), printable(text, 40)), "",
+                 "not_found");
+}
+
+HttpResponse delete_message(const SessionCall& call) {
+  const store::SessionId session = call.session().id;
+  return json_response({{"deleted", call.store.erase_branch(session, named_message(call, session))}});
+}
+
+HttpResponse message_tokens(const SessionCall& call) {
+  const store::SessionId session = call.session().id;
+  QueryFields(call.request.query).finish();
+  const auto stored = read_token_record(call.store.token_record(session, named_message(call, session)));
+  Json tokens = Json::array();
+  for (const ShownToken& token : stored.value_or(std::vector<ShownToken>()))
+    tokens.push_back(token_json(token));
+  return json_response({{"tokens", std::move(tokens)}});
 }
 
 // --- files and search
@@ -245,6 +259,11 @@ std::vector<SessionRoute> session_routes() {
         .request_schema = "LeafChange",
         .response_schema = "Session"},
        move_leaf},
+      {{.method = "GET",
+        .path = "/api/sessions/{id}/messages/{message}/tokens",
+        .summary = "The tokens of an answer that was made with logprobs; none of another.",
+        .response_schema = "MessageTokens"},
+       message_tokens},
       {{.method = "DELETE",
         .path = "/api/sessions/{id}/messages/{message}",
         .summary = "Deletes a message with everything below it.",
@@ -281,7 +300,7 @@ std::vector<SessionRoute> session_routes() {
 }  // namespace
 
 std::string session_owner(const std::string& client) {
-  return client.empty() ? std::string(store::kLocalUser) : client;
+  return client.empty() ? std::string(store::kLocalUser) : store::key_user(client);
 }
 
 ApiError store_error(const Error& error) {

@@ -45,7 +45,8 @@ Json message_json(const store::Message& message) {
           {"completion_tokens", or_null(message.completion_tokens)},
           {"prefill_seconds", or_null(message.prefill_seconds)},
           {"decode_seconds", or_null(message.decode_seconds)},
-          {"created_at", message.created_at}};
+          {"created_at", message.created_at},
+          {"has_tokens", message.has_tokens}};
 }
 
 Json search_json(const store::SearchPage& page) {

@@ -1,15 +1,16 @@
 #include "serve/session_reply.h"
 
 #include <algorithm>
-#include <chrono>
 #include <random>
 #include <utility>
 
 #include "base/log.h"
+#include "serve/answer_clock.h"
 #include "serve/session_access.h"
 #include "serve/session_api.h"
 #include "serve/session_format.h"
 #include "serve/session_prompt.h"
+#include "serve/token_record.h"
 #include "store/session_files.h"
 #include "store/text_check.h"
 #include "text/unicode.h"
@@ -142,9 +143,15 @@ class SessionReplies::Claim {
 // them it belongs to a thread of the store.
 class SessionReplies::Reply : public std::enable_shared_from_this<Reply> {
  public:
+  // `wants_tokens`: their probabilities are stored.
   Reply(SessionReplies& replies, store::SessionId session, std::unique_ptr<Claim> claim,
-        std::unique_ptr<ReplyOutput> output)
-      : replies_(&replies), session_(session), claim_(std::move(claim)), output_(std::move(output)) {}
+        std::unique_ptr<ReplyOutput> output, bool wants_tokens)
+      : replies_(&replies),
+        session_(session),
+        claim_(std::move(claim)),
+        output_(std::move(output)),
+        wants_tokens_(wants_tokens),
+        clock_(*replies.metrics_, 1) {}
 
   ReplyOutput& output() { return *output_; }
   // Below `parent`, and with `beginning` before what is made now.
@@ -157,19 +164,18 @@ class SessionReplies::Reply : public std::enable_shared_from_this<Reply> {
   void take(const GenerationEvent& event) {
     if (event.progress) output_->progress(*event.progress);
     for (const engine::GeneratedPiece& piece : event.pieces) {
-      if (first_token_seconds_ < 0) first_token_seconds_ = seconds();
+      clock_.text(0);
       text_ += piece.text;
+      if (wants_tokens_) record_.add(shown_tokens(piece, *replies_->served_->loaded().tokenizer));
       output_->piece(piece);
     }
     if (!event.error.empty()) return end(engine::GenerationResult(), event.error);
-    if (event.result != nullptr) end(*event.result, "");
+    if (event.result == nullptr) return;
+    clock_.ended(*event.result);
+    end(*event.result, "");
   }
 
  private:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
-
   void end(engine::GenerationResult result, std::string problem) {
     result.tokens.clear();  // told already
     replies_->workers_->submit_owed([self = shared_from_this(), result = std::move(result),
@@ -183,14 +189,15 @@ class SessionReplies::Reply : public std::enable_shared_from_this<Reply> {
     FinishedReply reply{.finish_reason = result.finish_reason,
                         .usage = result.usage,
                         .timings = result.timings,
-                        .first_token_seconds = first_token_seconds_ < 0 ? seconds() : first_token_seconds_,
+                        .first_token_seconds = clock_.first_token_seconds(),
                         .context_size = replies_->served_->backend->context_size()};
     const bool broken_off = !problem.empty() || result.finish_reason == engine::FinishReason::cancelled;
     std::string failure = problem;
     try {
       // Nothing of an answer is no answer; but one that the model ended at once is.
       if (!broken_off || text_.size() > beginning_bytes_) {
-        const store::MessageId id = store.append(session_, parent_, message(result, problem));
+        const store::MessageId id =
+            store.append(session_, parent_, message(result, problem), record_.bytes());
         reply.message = store.message(session_, id);
       }
     } catch (const std::exception& error) {
@@ -199,8 +206,7 @@ class SessionReplies::Reply : public std::enable_shared_from_this<Reply> {
     claim_.reset();  // who reads the end may ask again at once
     if (!failure.empty()) return output_->error({500, failure, "", "generation_failed"});
     if (broken_off) return output_->error({503, "the answer was cancelled", "", "cancelled"});
-    replies_->metrics_->count_generation(reply.first_token_seconds, seconds(), result.usage.prompt_tokens,
-                                         result.usage.cached_tokens, result.usage.completion_tokens);
+    clock_.all_made(result.usage);
     output_->done(reply);
   }
 
@@ -224,8 +230,9 @@ class SessionReplies::Reply : public std::enable_shared_from_this<Reply> {
   std::optional<store::MessageId> parent_;
   std::string text_;
   std::size_t beginning_bytes_ = 0;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  double first_token_seconds_ = -1;
+  bool wants_tokens_;
+  TokenRecord record_;  // of what is made now
+  AnswerClock clock_;
 };
 
 void SessionReplies::handle(const std::shared_ptr<Exchange>& exchange) {
@@ -249,7 +256,7 @@ void SessionReplies::begin(store::SessionStore& store, const store::Session& ses
                            const ReplyRequest& request, const std::shared_ptr<Exchange>& exchange,
                            std::unique_ptr<ReplyOutput> output) {
   const auto reply = std::make_shared<Reply>(*this, session.id, std::make_unique<Claim>(*this, session.id),
-                                             std::move(output));
+                                             std::move(output), request.logprobs >= 0);
   ReplyPlan plan = plan_reply(store, session, request, *served_, exchange->request().client);
   try {
     if (request.content) {

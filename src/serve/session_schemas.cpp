@@ -31,7 +31,11 @@ constexpr const char* kSchemas = R"json({
     "finish_reason": {"type": "string", "description": "eos, stop, length, context_full, cancelled, error, or empty."},
     "prompt_tokens": {"type": ["integer", "null"]}, "completion_tokens": {"type": ["integer", "null"]},
     "prefill_seconds": {"type": ["number", "null"]}, "decode_seconds": {"type": ["number", "null"]},
-    "created_at": {"type": "integer"}}},
+    "created_at": {"type": "integer"},
+    "has_tokens": {"type": "boolean", "description": "Its tokens and their probabilities are stored: .../tokens"}}},
+  "MessageTokens": {"type": "object", "properties": {"tokens": {"type": "array", "items": {"type": "object", "properties": {
+    "text": {"type": "string"}, "logprob": {"type": "number"}, "top": {"type": "array", "items": {"type": "object",
+      "properties": {"text": {"type": "string"}, "logprob": {"type": "number"}}}}}}}}},
   "SessionList": {"type": "object", "properties": {
     "sessions": {"type": "array", "items": {"$ref": "#/components/schemas/Session"}}, "next": {"type": ["string", "null"]}}},
   "SessionWithMessages": {"type": "object", "properties": {"session": {"$ref": "#/components/schemas/Session"},

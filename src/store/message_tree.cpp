@@ -55,15 +55,27 @@ void SessionStore::move_leaf(SessionId id, std::optional<MessageId> leaf, std::i
       .run();
 }
 
-MessageId SessionStore::append(SessionId id, std::optional<MessageId> parent, const NewMessage& message) {
+MessageId SessionStore::append(SessionId id, std::optional<MessageId> parent, const NewMessage& message,
+                               std::string_view token_record) {
   WriteTransaction transaction(database_);
   require_session(id);
   if (parent) require_message(id, *parent);
   const std::int64_t time = now();
   const MessageId added = insert_message(id, parent, message, time);
+  if (!token_record.empty()) {
+    Statement(database_, "INSERT INTO message_tokens (message_id, tokens) VALUES (?, ?)")
+        .bind(number(added), Blob{token_record})
+        .run();
+  }
   move_leaf(id, added, time);
   transaction.commit();
   return added;
+}
+
+std::string SessionStore::token_record(SessionId id, MessageId message) {
+  require_message(id, message);
+  Statement statement(database_, "SELECT tokens FROM message_tokens WHERE message_id = ?");
+  return statement.bind(number(message)).step() ? statement.blob(0) : std::string();
 }
 
 void SessionStore::set_leaf(SessionId id, std::optional<MessageId> leaf) {

@@ -21,7 +21,8 @@ inline std::optional<MessageId> message_id(std::optional<std::int64_t> value) {
 // The columns that read_message() reads, of a table or query named m.
 #define TESSERA_MESSAGE_COLUMNS                                                                            \
   "m.id, m.parent_id, m.role, m.content, m.model, m.finish_reason, m.prompt_tokens, m.completion_tokens, " \
-  "m.prefill_seconds, m.decode_seconds, m.created_at"
+  "m.prefill_seconds, m.decode_seconds, m.created_at, "                                                    \
+  "EXISTS (SELECT 1 FROM message_tokens t WHERE t.message_id = m.id)"
 
 inline Message read_message(const Statement& row) {
   Message message;
@@ -36,6 +37,7 @@ inline Message read_message(const Statement& row) {
   message.prefill_seconds = row.optional_real(8);
   message.decode_seconds = row.optional_real(9);
   message.created_at = row.integer(10);
+  message.has_tokens = row.integer(11) != 0;
   return message;
 }
 

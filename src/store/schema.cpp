@@ -74,7 +74,19 @@ CREATE TRIGGER title_search_delete AFTER DELETE ON sessions
 BEGIN INSERT INTO title_search (title_search, rowid, title) VALUES ('delete', old.id, old.title); END;
 )";
 
-constexpr std::array kMigrations = {kVersion1};
+// Probabilities of an answer's tokens, apart from the messages because lists of those need none. And owners
+// by API key, whose names are no longer mixed with the terminal's.
+constexpr const char* kVersion2 = R"(
+CREATE TABLE message_tokens (
+  message_id INTEGER PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
+  tokens     BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER message_tokens_never_change BEFORE UPDATE ON message_tokens
+BEGIN SELECT RAISE(ABORT, 'a stored message never changes'); END;
+UPDATE users SET name = 'key:' || name WHERE name <> 'local';
+)";
+
+constexpr std::array kMigrations = {kVersion1, kVersion2};
 
 // The file's version; Error when it is not ours to change.
 std::int64_t checked_version(Database& database, std::int64_t newest) {

@@ -67,6 +67,8 @@ void SessionStore::require_session(SessionId id) {
   if (!statement.bind(number(id)).step()) fail(ErrorKind::bad_usage, "there is no session {}", number(id));
 }
 
+std::string key_user(std::string_view name) { return "key:" + std::string(name); }
+
 UserId SessionStore::user(std::string_view name) {
   check_text(name, kLongestName, "the user's name");
   const auto find = [&]() -> std::optional<UserId> {

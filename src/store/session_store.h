@@ -18,6 +18,8 @@ std::string default_sessions_path();
 
 // The owner of the sessions of the command line.
 constexpr std::string_view kLocalUser = "local";
+// The owner of the sessions of an API key's name: never the one above, whatever the name.
+std::string key_user(std::string_view name);
 
 struct StoreOptions {
   DatabaseOptions database = {};
@@ -51,8 +53,12 @@ class SessionStore {
 
   // --- messages. Nothing replaces one: a changed or repeated message is a sibling.
   // A new message below `parent` (none: a new beginning), to which the session's leaf moves. It branches
-  // where `parent` has children.
-  MessageId append(SessionId id, std::optional<MessageId> parent, const NewMessage& message);
+  // where `parent` has children. `token_record`: bytes that are kept with it, of no meaning here; empty:
+  // none.
+  MessageId append(SessionId id, std::optional<MessageId> parent, const NewMessage& message,
+                   std::string_view token_record = {});
+  // Empty: none was kept. Files of whole sessions have none.
+  std::string token_record(SessionId id, MessageId message);
   void set_leaf(SessionId id, std::optional<MessageId> leaf);
   Message message(SessionId id, MessageId message);
   std::vector<Message> path(SessionId id);                     // from the beginning to the leaf

@@ -30,6 +30,7 @@ struct Message : NewMessage {
   MessageId id{};
   std::optional<MessageId> parent;  // none: it begins the conversation
   std::int64_t created_at = 0;
+  bool has_tokens = false;  // SessionStore::token_record() is not empty
   friend bool operator==(const Message&, const Message&) = default;
 };
 

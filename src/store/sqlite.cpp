@@ -221,6 +221,11 @@ Statement& Statement::bind_integer(int index, std::int64_t value) {
   return *this;
 }
 
+void Statement::bind_one(int index, const Blob& value) {
+  check(::sqlite3_bind_blob64(handle_, index, value.bytes.empty() ? "" : value.bytes.data(),
+                              value.bytes.size(), SQLITE_TRANSIENT));
+}
+
 void Statement::bind_one(int index, double value) { check(::sqlite3_bind_double(handle_, index, value)); }
 
 bool Statement::step() {
@@ -239,6 +244,12 @@ std::string Statement::text(int column) const {
   if (data == nullptr) return {};
   const auto size = static_cast<std::size_t>(::sqlite3_column_bytes(handle_, column));
   return {reinterpret_cast<const char*>(data), size};
+}
+
+std::string Statement::blob(int column) const {
+  const void* data = ::sqlite3_column_blob(handle_, column);
+  if (data == nullptr) return {};
+  return {static_cast<const char*>(data), static_cast<std::size_t>(::sqlite3_column_bytes(handle_, column))};
 }
 
 std::optional<std::int64_t> Statement::optional_integer(int column) const {

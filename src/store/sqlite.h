@@ -60,6 +60,11 @@ class Database {
   int pages_in_log_ = 0;
 };
 
+// Bytes that are no text.
+struct Blob {
+  std::string_view bytes;
+};
+
 // One SQL statement. Values reach it as bound parameters only.
 class Statement {
  public:
@@ -68,7 +73,7 @@ class Statement {
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
 
-  // Binds all parameters in their order: integers, double, text, std::optional of these (empty: NULL).
+  // Binds all parameters in their order: integers, double, text, Blob, std::optional of these (empty: NULL).
   template <typename... Values>
   Statement& bind(const Values&... values) {
     int index = 0;
@@ -88,6 +93,7 @@ class Statement {
   std::int64_t integer(int column) const;
   double real(int column) const;
   std::string text(int column) const;
+  std::string blob(int column) const;
   std::optional<std::int64_t> optional_integer(int column) const;
   std::optional<double> optional_real(int column) const;
 
@@ -98,6 +104,7 @@ class Statement {
   }
   void bind_one(int index, double value);
   void bind_one(int index, std::string_view value) { bind_text(index, value); }
+  void bind_one(int index, const Blob& value);
   template <typename Value>
   void bind_one(int index, const std::optional<Value>& value) {
     if (value) bind_one(index, *value);  // an unbound parameter is NULL

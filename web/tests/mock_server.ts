@@ -48,6 +48,7 @@ export function shippedHeaders(root: string): Record<string, string> {
 export class MockServer {
   sessions = new Map<number, Session>();
   messages = new Map<number, Message[]>();
+  tokens = new Map<number, unknown[]>(); // of answers, by message
   requests: { method: string; path: string; body: unknown }[] = [];
   makeReply: ReplyMaker = () => ({ tokens: wordsOf("This is the mock's answer.") });
   status: Record<string, unknown> | null = null; // instead of the usual
@@ -100,6 +101,7 @@ export class MockServer {
     const message: Message = {
       id: this.nextMessage++, parent, role, content, model: role === "assistant" ? "mock" : "", finish_reason: null,
       prompt_tokens: null, completion_tokens: null, prefill_seconds: null, decode_seconds: null, created_at: Date.now(),
+      has_tokens: false,
     };
     this.messages.get(session.id)!.push(message);
     session.leaf = message.id;
@@ -165,6 +167,8 @@ export class MockServer {
       }
       case "DELETE sessions/#/messages/#":
         return json(200, { deleted: this.deleteBelow(session!, Number(parts[3])) });
+      case "GET sessions/#/messages/#/tokens":
+        return json(200, { tokens: this.tokens.get(Number(parts[3])) ?? [] });
       case "POST sessions/#/reply":
         return this.reply(session!, body as unknown as ReplyRequest, response);
       case "GET search":
@@ -244,11 +248,13 @@ export class MockServer {
     const continued = request.continue === true ? path.at(-1) : undefined;
     let text = continued?.content ?? "";
     let count = 0;
+    const tokens: unknown[] = [];
     const begin = Date.now();
     const store = (finish_reason: string) => {
       this.busy.delete(session.id);
       const message = this.addMessage(session, continued ? continued.parent : parent, "assistant", text);
-      Object.assign(message, { finish_reason, prompt_tokens: prompt, completion_tokens: count, prefill_seconds: 0.1, decode_seconds: (Date.now() - begin) / 1000 });
+      if (request.logprobs !== undefined) this.tokens.set(message.id, tokens);
+      Object.assign(message, { finish_reason, has_tokens: request.logprobs !== undefined, prompt_tokens: prompt, completion_tokens: count, prefill_seconds: 0.1, decode_seconds: (Date.now() - begin) / 1000 });
       return message;
     };
     const steps = plan.readingSteps ?? 1;
@@ -273,6 +279,7 @@ export class MockServer {
       }
       const token = typeof item === "string" ? { text: item, logprob: -0.3, top: [{ text: item, logprob: -0.3 }, { text: " other", logprob: -1.6 }] } : item;
       text += token.text;
+      tokens.push(token);
       count += 1;
       send("token", token);
       if (plan.delay !== undefined) await pause(plan.delay);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/test_paths.h"
 #include "toy_service.h"
 
 namespace tessera::serve {
@@ -121,6 +122,31 @@ TEST_F(SessionApiTest, TheListComesInPages) {
     if (!list["next"].is_null()) after = "&after=" + list["next"].get<std::string>();
   }
   EXPECT_EQ(titles, "43210");
+}
+
+// The terminal's sessions belong to whoever needs no key; no name of a key is theirs.
+TEST(SessionOwners, AKeyNamedLocalDoesNotOwnTheTerminalsSessions) {
+  const tessera::testing::TemporaryFolder folder;
+  const std::string path = (folder.path() / "sessions.db").string();
+  store::SessionStore terminal(path);
+  terminal.create(terminal.user(store::kLocalUser), {.title = "of the terminal"});
+  const auto titles = [&](const std::string& key_line) {
+    ServiceOptions options{.sessions = {.path = path}};
+    if (!key_line.empty()) options.keys.add(key_line, "test");
+    const auto backend = testing::toy_backend();
+    Service service(testing::served_by(*backend), options);
+    HttpRequest request = testing::post("/api/sessions", "");
+    request.method = "GET";
+    request.headers.emplace_back("authorization", "Bearer a-key-of-theirs");
+    const Json list = Json::parse(answer_of(service, request).head->body)["sessions"];
+    backend->stop();
+    std::string all;
+    for (const Json& session : list) all += session["title"].get<std::string>();
+    return all;
+  };
+  EXPECT_EQ(titles(""), "of the terminal");
+  EXPECT_EQ(titles("a-key-of-theirs name=local"), "");
+  EXPECT_EQ(titles("a-key-of-theirs name=key:local"), "");
 }
 
 TEST_F(SessionApiTest, ASessionOfAnotherUserDoesNotExist) {

@@ -173,5 +173,35 @@ TEST_F(DamagedFileTest, OlderFilesAreMigratedAllAtOnceOrNotAtAll) {
   EXPECT_EQ(database.integer("SELECT count(*) FROM two"), 1);
 }
 
+// A file as the first version wrote it: all is there, and owners by key are told from the terminal's.
+TEST_F(DamagedFileTest, AFileOfTheFirstVersionIsReadAndWritten) {
+  {
+    Database database(path());
+    migrate(database, session_migrations().first(1));
+    database.execute(
+        "INSERT INTO users (name, created_at) VALUES ('local', 1), ('ada', 2);"
+        "INSERT INTO sessions (user_id, title, model, parameters, created_at, updated_at, archived) "
+        "VALUES (1, 'mine', '', '{}', 1, 1, 0), (2, 'hers', '', '{}', 2, 2, 0);"
+        "INSERT INTO messages (session_id, role, content, model, finish_reason, created_at) "
+        "VALUES (1, 'user', 'Hello', '', '', 1);");
+  }
+  SessionStore store(path());
+  EXPECT_EQ(store.user(kLocalUser), UserId{1});
+  EXPECT_EQ(store.user(key_user("ada")), UserId{2});
+  EXPECT_EQ(store.list(UserId{2}).sessions.front().title, "hers");
+  const Message old = store.messages(SessionId{1}).front();
+  EXPECT_EQ(old.content, "Hello");
+  EXPECT_FALSE(old.has_tokens);
+  EXPECT_EQ(store.token_record(SessionId{1}, old.id), "");
+  const std::string record("\x01\x00\xff", 3);
+  const MessageId answer = store.append(SessionId{1}, old.id, {.role = "assistant", .content = "Hi"}, record);
+  EXPECT_TRUE(store.message(SessionId{1}, answer).has_tokens);
+  EXPECT_EQ(store.token_record(SessionId{1}, answer), record);
+  EXPECT_EQ(store.erase_branch(SessionId{1}, old.id), 2);
+  Database database(path());
+  EXPECT_EQ(database.integer("SELECT count(*) FROM message_tokens"), 0);
+  EXPECT_TRUE(store.integrity_errors().empty());
+}
+
 }  // namespace
 }  // namespace tessera::store

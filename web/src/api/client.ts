@@ -119,6 +119,8 @@ export const api = {
     json<Session>("PATCH", `/api/sessions/${id}/leaf`, { message, newest_below: newestBelow }),
   deleteMessage: (id: number, message: number) =>
     json<{ deleted: number }>("DELETE", `/api/sessions/${id}/messages/${message}`),
+  tokens: (id: number, message: number) =>
+    json<{ tokens: Required<Omit<TokenEvent, "id">>[] }>("GET", `/api/sessions/${id}/messages/${message}/tokens`),
   search: (words: string, after?: string) =>
     json<{ hits: SearchHit[]; next: string | null }>("GET", `/api/search${query({ q: words, limit: 50, after })}`),
   exportSession: async (id: number, format: "json" | "markdown") =>

@@ -42,6 +42,7 @@ export interface Message {
   prefill_seconds: number | null;
   decode_seconds: number | null;
   created_at: number;
+  has_tokens: boolean; // with their probabilities, for api.tokens
 }
 
 export interface Progress {

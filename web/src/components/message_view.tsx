@@ -178,7 +178,11 @@ export const MessageView = memo(function MessageView(props: { conversation: Conv
   const [showTokens, setShowTokens] = useState(false);
   const w = words();
   const tokens = conversation.tokens.get(message.id);
-  const withProbabilities = tokens?.some(({ logprob }) => logprob !== null) ?? false;
+  const toggleTokens = () =>
+    void attempt(async () => {
+      await conversation.loadTokens(message);
+      setShowTokens(!showTokens);
+    });
   const name = { user: w.you, assistant: w.model, system: w.system, tool: w.tool }[message.role];
   const own = message.role === "user";
   return (
@@ -201,7 +205,7 @@ export const MessageView = memo(function MessageView(props: { conversation: Conv
           conversation={conversation}
           message={message}
           tokens={showTokens}
-          {...(withProbabilities ? { onTokens: () => setShowTokens(!showTokens) } : {})}
+          {...(conversation.hasProbabilities(message) ? { onTokens: toggleTokens } : {})}
         />
       )}
     </article>

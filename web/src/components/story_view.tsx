@@ -56,7 +56,11 @@ function Piece(props: { conversation: Conversation; message: Message; chosen: bo
   const { conversation, message, chosen } = props;
   const [showTokens, setShowTokens] = useState(false);
   const tokens = conversation.tokens.get(message.id);
-  const withProbabilities = tokens?.some(({ logprob }) => logprob !== null) ?? false;
+  const toggleTokens = () =>
+    void attempt(async () => {
+      await conversation.loadTokens(message);
+      setShowTokens(!showTokens);
+    });
   if (editing.value === message.id) return <EditPiece conversation={conversation} message={message} />;
   return (
     <>
@@ -91,7 +95,7 @@ function Piece(props: { conversation: Conversation; message: Message; chosen: bo
           conversation={conversation}
           message={message}
           tokens={showTokens}
-          {...(withProbabilities ? { onTokens: () => setShowTokens(!showTokens) } : {})}
+          {...(conversation.hasProbabilities(message) ? { onTokens: toggleTokens } : {})}
         />
       ) : null}
     </>

@@ -61,7 +61,7 @@ export class Conversation {
   readonly lastUndone = signal<number | null>(null);
   // Of answers that this page saw being written; by message.
   readonly finished = signal<ReadonlyMap<number, Finished>>(new Map());
-  readonly tokens = new Map<number, readonly TokenRecord[]>();
+  readonly tokens = new Map<number, readonly TokenRecord[]>(); // of those that were seen being made, or asked for
 
   readonly path = computed(() => this.tree.value.path(this.leaf.value));
   readonly mode = computed(() => this.parameters.value.mode ?? "chat");
@@ -320,6 +320,16 @@ export class Conversation {
     this.leaf.value = message.id;
     this.onChange(this);
     return message;
+  }
+
+  // The tokens of an answer and their probabilities: of one that this page saw, or as the server has stored them.
+  async loadTokens(message: Message): Promise<void> {
+    if (this.id === null || this.tokens.has(message.id)) return;
+    const { tokens } = await api.tokens(this.id, message.id);
+    this.tokens.set(message.id, tokens);
+  }
+  hasProbabilities(message: Message): boolean {
+    return message.has_tokens || (this.tokens.get(message.id)?.some(({ logprob }) => logprob !== null) ?? false);
   }
 
   // The text up to a token, then another token in its place, then the model goes on: a branch.

@@ -196,6 +196,27 @@ test("probabilities: pointing at a token shows what else it could have been; cho
   assert.equal(asked[1]?.continue, true);
 });
 
+test("probabilities of an answer are there after a reload, and only when they are stored", async () => {
+  const top = [{ text: " Paris", logprob: -0.1 }, { text: " Lyon", logprob: -2.4 }];
+  f.mock.makeReply = () => ({ tokens: [{ text: "It is", logprob: -0.01, top: [] }, { text: " Paris", logprob: -0.1, top }, "."] });
+  const page = await openPage(f);
+  await send(page, "Capital?");
+  await finished(page);
+  await page.reload();
+  await page.waitForSelector("article.assistant .markdown:has-text('It is Paris')");
+  assert.equal(f.mock.requests.filter(({ path }) => path.endsWith("/tokens")).length, 0); // not before somebody asks
+  await act(page, "It is Paris", "Show token probabilities");
+  await page.hover("[data-token='1']");
+  await page.locator(".alternatives").waitFor();
+  assert.match(await page.locator(".alternatives").innerText(), /␣Paris\s+90 %[^]*␣Lyon\s+9\.1 %/);
+  for (const message of f.mock.messages.get(1)!) message.has_tokens = false;
+  await page.reload();
+  await page.waitForSelector("article.assistant .markdown:has-text('It is Paris')");
+  await page.locator("article.assistant").hover();
+  await page.locator("article.assistant").getByRole("button", { name: "Copy message", exact: true }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Show token probabilities" }).count(), 0);
+});
+
 test("a story goes on from nothing, from a person's words, and anew", async () => {
   let n = 0;
   f.mock.makeReply = () => ({ tokens: [` part ${++n}`] });

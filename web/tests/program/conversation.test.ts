@@ -171,6 +171,8 @@ test("in a chat, another token makes another version of the answer", async () =>
   await send(page, "What is the capital of France?");
   await finished(page);
   const text = (await textsOf(page))[1]!;
+  await page.reload(); // they are stored
+  await page.waitForSelector("article.assistant .markdown");
   await act(page, text, "Show token probabilities");
   await page.hover("[data-token='1']");
   await page.locator(".alternatives button").first().click();

@@ -5,7 +5,7 @@ import { MessageTree } from "../../src/state/message_tree";
 
 const message = (id: number, parent: number | null, role: Role): Message => ({
   id, parent, role, content: `text ${id}`, model: "", finish_reason: null, prompt_tokens: null, completion_tokens: null,
-  prefill_seconds: null, decode_seconds: null, created_at: id,
+  prefill_seconds: null, decode_seconds: null, created_at: id, has_tokens: false,
 });
 
 // 1 ─ 2 ─ 5 ─ 6     4: another answer to 1; 3: another first question; 7 below 4.
