@@ -105,7 +105,12 @@ GenerationFields read_generation_fields(JsonFields& fields, const engine::Sampli
   read.ignore_eos = fields.boolean("ignore_eos").value_or(false);
   read.n = fields.integer("n", 1, kMostChoices).value_or(1);
   read_stream(fields, read);
-  if (fields.find("truncation") != nullptr) fields.only("truncation", "disabled");
+  if (const auto truncation = fields.string("truncation"); truncation && *truncation != "disabled") {
+    read.truncates = *truncation == "auto";
+    if (!read.truncates) {
+      refuse_field(fields.path_of("truncation"), "expected auto or disabled, found {}", shown(*truncation));
+    }
+  }
   for (const char* harmless : {"user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier"}) {
     fields.ignore(harmless);
   }

@@ -22,6 +22,7 @@ struct GenerationFields {
   std::int64_t n = 1;
   bool stream = false;
   bool include_usage = false;
+  bool truncates = false;  // the oldest messages may be left out
 };
 
 inline constexpr std::int64_t kMostChoices = 64;

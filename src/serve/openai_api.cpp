@@ -7,6 +7,7 @@
 #include "serve/answer_grammar.h"
 #include "serve/chat_prompt.h"
 #include "serve/generation_fields.h"
+#include "serve/shortened_prompt.h"
 #include "serve/tool_calls.h"
 #include "text/chat_prompt.h"
 
@@ -15,6 +16,8 @@ namespace {
 
 constexpr std::int64_t kMostTopLogprobs = 20;
 constexpr std::size_t kMostPrompts = 64;
+// Of the context, which a shortened conversation leaves free where max_tokens does not say how much.
+constexpr std::int64_t kShareOfTheAnswer = 4;
 
 GenerationLimits limits_of(const ServedModel& served) {
   return {.context_size = served.backend->context_size(),
@@ -143,21 +146,29 @@ CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served,
   const std::string format = read_answer_grammar(fields);
   refuse_unsupported_chat(fields);
   fields.finish();
-  if (tools && !format.empty()) {
-    refuse_field("response_format", "cannot be combined with tools unless tool_choice is none");
-  }
 
   if (tools) messages = messages_with_tools(std::move(messages), *tools);
   if (tools && tools->by_template) switches["tools"] = tools->list;
-  std::vector<TokenId> prompt =
-      text::encode_prompt(*served.loaded().tokenizer, render_chat(served.loaded(), messages, switches));
-  check_context(prompt.size(), served, "messages");
   CompletionPlan plan{.head = new_answer_head(CompletionKind::chat, served.names.front()),
                       .stream = read.stream,
                       .include_usage = read.include_usage};
-  if (tools) plan.tools = tools->syntax;
+  const auto encode = [&](const Json& chosen) {
+    return text::encode_prompt(*served.loaded().tokenizer, render_chat(served.loaded(), chosen, switches));
+  };
+  std::vector<TokenId> prompt;
+  if (read.truncates) {
+    const std::int64_t context = served.backend->context_size();
+    const std::int64_t room = read.max_new_tokens >= 0 ? read.max_new_tokens : context / kShareOfTheAnswer;
+    ShortenedPrompt shortened = shortened_prompt(messages, context - room, encode);
+    prompt = std::move(shortened.tokens);
+    plan.head.dropped_messages = shortened.dropped_messages;
+  } else {
+    prompt = encode(messages);
+  }
+  check_context(prompt.size(), served, "messages");
+  if (tools) plan.tools = call_form(*tools, !format.empty());
   plan.jobs.push_back({.request = request_for(std::move(prompt), read), .n = read.n, .client = client});
-  plan.jobs.back().request.grammar = tools ? token_grammar(tool_grammar(*tools), served, "tools")
+  plan.jobs.back().request.grammar = tools ? token_grammar(tool_grammar(*tools, format), served, "tools")
                                            : token_grammar(format, served, "response_format");
   return plan;
 }
@@ -167,6 +178,7 @@ CompletionPlan plan_text_completion(const Json& body, const ServedModel& served,
   check_model(fields, served.names);
   GenerationFields read = read_generation_fields(fields, served.sampling, limits_of(served));
   read.sampling.logprobs = fields.integer("logprobs", 0, kMostTopLogprobs).value_or(-1);
+  if (read.truncates) refuse_field("truncation", "expected disabled: a text has no turns to leave out");
   const bool echo = fields.boolean("echo").value_or(false);
   if (echo && read.sampling.logprobs >= 0) refuse_field("echo", "cannot be combined with logprobs");
   fields.only("best_of", read.n);

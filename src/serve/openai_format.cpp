@@ -107,12 +107,14 @@ Json choice_json(CompletionKind kind, std::int64_t index, const std::string& tex
 }
 
 Json answer_json(const AnswerHead& head, Json choices, const engine::Usage& usage) {
-  return {{"id", head.id},
-          {"object", head.kind == CompletionKind::chat ? "chat.completion" : "text_completion"},
-          {"created", head.created},
-          {"model", head.model},
-          {"choices", std::move(choices)},
-          {"usage", usage_json(usage)}};
+  Json answer = {{"id", head.id},
+                 {"object", head.kind == CompletionKind::chat ? "chat.completion" : "text_completion"},
+                 {"created", head.created},
+                 {"model", head.model},
+                 {"choices", std::move(choices)},
+                 {"usage", usage_json(usage)}};
+  if (head.dropped_messages) answer["dropped_messages"] = *head.dropped_messages;
+  return answer;
 }
 
 Json text_delta_json(CompletionKind kind, const std::string& text, bool first) {
@@ -152,6 +154,7 @@ Json chunk_json(const AnswerHead& head, Json choices, const Json* usage) {
                 {"model", head.model},
                 {"choices", std::move(choices)}};
   if (usage != nullptr) chunk["usage"] = *usage;
+  if (head.dropped_messages) chunk["dropped_messages"] = *head.dropped_messages;
   return chunk;
 }
 

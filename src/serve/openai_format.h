@@ -1,6 +1,7 @@
 // Answers in the shapes of OpenAI's API: whole ones, chunks of a stream, usage, log probabilities.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ struct AnswerHead {
   CompletionKind kind = CompletionKind::chat;
   std::string id;
   std::string model;
-  std::int64_t created = 0;  // seconds since 1970
+  std::int64_t created = 0;                           // seconds since 1970
+  std::optional<std::int64_t> dropped_messages = {};  // told where "truncation" is auto
 };
 
 // "chatcmpl-" or "cmpl-" and 24 random hexadecimal digits.

@@ -30,7 +30,7 @@ constexpr const char* kGenerationProperties = R"json({
   "stream": {"type": "boolean", "description": "Server-sent events, the last one [DONE]."},
   "stream_options": {"type": "object", "properties": {"include_usage": {"type": "boolean"}}},
   "grammar": {"type": "string", "description": "GBNF; the answer follows it."},
-  "truncation": {"const": "disabled", "description": "Nothing is ever cut: a prompt that does not fit is an error."},
+  "truncation": {"enum": ["auto", "disabled"], "description": "auto (messages only): a conversation that does not fit goes on without its oldest turns, and dropped_messages says without how many. Else it is an error."},
   "user": {"type": "string"}
 })json";
 
@@ -90,6 +90,7 @@ constexpr const char* kSchemas = R"json({
     "chat_template_kwargs": {"type": "object", "additionalProperties": {"type": ["boolean", "number"]}}}},
   "ChatCompletion": {"type": "object", "properties": {"id": {"type": "string"}, "object": {"const": "chat.completion"},
     "created": {"type": "integer"}, "model": {"type": "string"}, "usage": {"$ref": "#/components/schemas/Usage"},
+    "dropped_messages": {"type": "integer", "description": "Where truncation is auto."},
     "choices": {"type": "array", "items": {"type": "object", "properties": {"index": {"type": "integer"},
       "message": {"$ref": "#/components/schemas/Message"}, "logprobs": {"type": ["object", "null"]},
       "finish_reason": {"enum": ["stop", "length", "tool_calls"]}}}}}},
