@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
@@ -104,6 +106,18 @@ pid_t start_training(const std::vector<std::string>& arguments) {
   ::_exit(127);
 }
 
+// The newest of the folders "checkpoint-N".
+std::int64_t newest_step(const fs::path& folder) {
+  std::int64_t newest = 0;
+  std::error_code problem;
+  for (const auto& entry : fs::directory_iterator(folder, problem)) {
+    std::int64_t step = 0;
+    if (std::sscanf(entry.path().filename().c_str(), "checkpoint-%" SCNd64, &step) == 1)
+      newest = std::max(newest, step);
+  }
+  return newest;
+}
+
 // A process that writes a checkpoint every step is killed at a random moment, again and again: whatever it
 // left, the newest complete checkpoint loads, and no step that was once complete is lost. TESSERA_KILLS sets
 // how often.
@@ -116,8 +130,14 @@ TEST_F(TrainCommand, LosesNoCheckpointWhenItIsKilled) {
     const pid_t child = start_training(
         command({"--steps", "1000000", "--save-every", "1", "--evaluate-every", "1000000", "--resume"}));
     ASSERT_GT(child, 0);
+    // A few more checkpoints, however slow the machine, and then at any moment.
+    const std::int64_t wanted_step = reached + std::uniform_int_distribution<int>(1, 20)(random);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+    while (newest_step(out()) < wanted_step && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
     std::this_thread::sleep_for(
-        std::chrono::milliseconds(std::uniform_int_distribution<int>(100, 600)(random)));
+        std::chrono::microseconds(std::uniform_int_distribution<int>(0, 20'000)(random)));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     const auto newest = train::newest_checkpoint(out());

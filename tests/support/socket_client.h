@@ -25,9 +25,9 @@ class SocketClient {
   // False: the other side has closed.
   bool send(std::string_view bytes);
   // Reads one answer; waits at most so long for more bytes.
-  WireAnswer receive(double seconds = 20);
+  WireAnswer receive(double seconds = 120);
   // Bytes until `text` has come; what came, in any case.
-  std::string receive_until(std::string_view text, double seconds = 20);
+  std::string receive_until(std::string_view text, double seconds = 120);
   // True when the other side closes within the time.
   bool closed_within(double seconds);
   void close();

@@ -30,6 +30,7 @@ class EchoHandler final : public HttpHandler {
   bool is_light(const HttpRequest& request) const override { return request.path == "/light"; }
   void handle(std::shared_ptr<Exchange> exchange) override {
     const HttpRequest& request = exchange->request();
+    if (request.path == "/nothing") return exchange->respond({.status = 204, .content_type = "", .body = ""});
     if (request.path == "/throw") throw std::runtime_error("a secret");
     if (request.path == "/stream") {
       exchange->begin_stream({.content_type = "text/plain"});
@@ -57,9 +58,21 @@ class EchoHandler final : public HttpHandler {
 };
 
 void wait_for(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
   EXPECT_TRUE(condition());
+}
+
+// RFC 9110 8.6: a 204 must not have one; and the connection goes on behind it.
+TEST(HttpServer, AnAnswerWithoutContentHasNoLength) {
+  EchoHandler handler;
+  RunningServer server(handler);
+  SocketClient client(server.port());
+  client.send(http_request("DELETE", "/nothing") + http_request("GET", "/a"));
+  const auto nothing = client.receive();
+  EXPECT_EQ(nothing.status, 204);
+  EXPECT_FALSE(nothing.headers.contains("content-length"));
+  EXPECT_EQ(client.receive().body, "GET /a? ");
 }
 
 TEST(HttpServer, AnswersSeveralRequestsOnOneConnection) {
@@ -84,7 +97,7 @@ TEST(HttpServer, StreamsInChunksAndClosesForOldClients) {
   old.send("GET /stream HTTP/1.0\r\n\r\n");
   const std::string text = old.receive_until("three");
   EXPECT_THAT(text, HasSubstr("\r\n\r\none two three"));
-  EXPECT_TRUE(old.closed_within(5));
+  EXPECT_TRUE(old.closed_within(60));
 }
 
 TEST(HttpServer, RequestBodiesMayComeInChunksAndAfter100Continue) {
@@ -131,7 +144,7 @@ TEST(HttpServer, MalformedRequestsGet400) {
     SocketClient client(server.port());
     client.send(text);
     EXPECT_EQ(client.receive().status, 400) << text;
-    EXPECT_TRUE(client.closed_within(10)) << text;
+    EXPECT_TRUE(client.closed_within(60)) << text;
   }
   SocketClient client(server.port());  // well-formed, but wrong: the connection can go on
   for (const char* text : {"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
@@ -147,7 +160,7 @@ TEST(HttpServer, ARefusalComesBeforeTheBodyIsRead) {
   SocketClient client(server.port());
   client.send("POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
   EXPECT_EQ(client.receive().status, 403);
-  EXPECT_TRUE(client.closed_within(10));
+  EXPECT_TRUE(client.closed_within(60));
 }
 
 TEST(HttpServer, AnExceptionIs500AndTellsNothing) {
@@ -175,7 +188,7 @@ TEST(HttpServer, ADisconnectIsToldToWhoeverAnswers) {
 // B1 of the reliability list, at a size for every build: the slow ones are many more than the threads.
 TEST(HttpServer, SlowClientsNeitherBlockOthersNorStay) {
   EchoHandler handler;
-  RunningServer server(handler, {.header_seconds = 1.0, .body_seconds = 1.0});
+  RunningServer server(handler, {.header_seconds = 2.0, .body_seconds = 2.0});
   std::vector<std::unique_ptr<SocketClient>> slow;
   for (int i = 0; i < 200; ++i) {
     slow.push_back(std::make_unique<SocketClient>(server.port()));
@@ -187,7 +200,7 @@ TEST(HttpServer, SlowClientsNeitherBlockOthersNorStay) {
     EXPECT_EQ(ask(server.port(), "POST", "/b", "{}").status, 200);
   }
   // A byte now and then does not help: the deadline is for the whole.
-  for (const auto& client : slow) EXPECT_TRUE(client->closed_within(20));
+  for (const auto& client : slow) EXPECT_TRUE(client->closed_within(60));
   EXPECT_EQ(ask(server.port(), "GET", "/light").status, 200);
   wait_for([&] { return server.server().connections() <= 1; });
 }
@@ -201,7 +214,7 @@ TEST(HttpServer, WhenAllPlacesAreTakenTheSlowestGoes) {
   SocketClient third(server.port());
   wait_for([&] { return server.server().connections() == 3; });
   EXPECT_EQ(ask(server.port(), "GET", "/light").status, 200);
-  EXPECT_TRUE(first.closed_within(10));
+  EXPECT_TRUE(first.closed_within(60));
   second.send(http_request("GET", "/light"));
   EXPECT_EQ(second.receive().status, 200);
 }
@@ -214,13 +227,14 @@ TEST(HttpServer, StoppingFinishesWhatIsUnderWay) {
   busy.send(http_request("GET", "/hang"));
   SocketClient idle(server.port());
   const auto exchange = held.get();
+  wait_for([&] { return server.server().connections() == 2; });
   server.server().stop();
-  EXPECT_TRUE(idle.closed_within(10));
+  EXPECT_TRUE(idle.closed_within(60));
   EXPECT_TRUE(handler.drains);
   SocketClient watching(server.port());  // a load balancer still gets its answers, one a connection
   watching.send(http_request("GET", "/light"));
   EXPECT_EQ(watching.receive().headers.at("connection"), "close");
-  EXPECT_TRUE(watching.closed_within(10));
+  EXPECT_TRUE(watching.closed_within(60));
   exchange->respond({.body = "done"});
   EXPECT_EQ(busy.receive().body, "done");
   const std::uint16_t port = server.port();

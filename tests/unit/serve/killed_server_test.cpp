@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -91,9 +92,15 @@ class ServerProcess {
 class Witness {
  public:
   explicit Witness(std::uint16_t port, unsigned seed) : port_(port), random_(seed) {}
+  // So many steps have been answered.
+  void wait_for_steps(int count) {
+    for (int now = steps_; now < count; now = steps_) steps_.wait(now);
+  }
 
   void write_until_the_end() {
     while (step()) {
+      ++steps_;
+      steps_.notify_all();
     }
   }
   std::size_t acknowledged() const { return messages_.size() + deleted_.size() + titles_.size(); }
@@ -191,6 +198,7 @@ class Witness {
   }
 
   std::uint16_t port_;
+  std::atomic<int> steps_{0};
   std::mt19937 random_;
   std::int64_t session_ = 0;
   Json leaf_;
@@ -210,7 +218,9 @@ TEST(KilledServer, NothingAcknowledgedIsLost) {
   for (int point = 0; point < points; ++point) {
     const ServerProcess server(path);
     Witness witness(server.port(), static_cast<unsigned>(random()));
-    std::thread killer([&, microseconds = random() % 120'000] {
+    // After so many answers and a moment more, so that it is hit within one, on a slow machine too.
+    std::thread killer([&, steps = static_cast<int>(random() % 12), microseconds = random() % 6'000] {
+      witness.wait_for_steps(steps);
       std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
       server.kill();
     });

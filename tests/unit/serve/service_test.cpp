@@ -399,7 +399,7 @@ TEST(ServiceOverSockets, ADisconnectCancelsTheJobs) {
     const std::size_t before = backend.job_count();
     tessera::testing::SocketClient client(server.port());
     client.send(tessera::testing::http_request("POST", "/v1/completions", body));
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (backend.job_count() < before + 2 && std::chrono::steady_clock::now() < end)
       std::this_thread::yield();
     ASSERT_EQ(backend.job_count(), before + 2);
@@ -430,10 +430,11 @@ TEST(ServiceOverSockets, AFailureInTheMiddleOfAStreamIsAnErrorEvent) {
   tessera::testing::SocketClient client(server.port());
   client.send(
       tessera::testing::http_request("POST", "/v1/completions", R"({"prompt": "x", "stream": true})"));
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (backend.job_count() < 1 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
   ASSERT_EQ(backend.job_count(), 1U);
   backend.jobs[0].sink({.pieces = {{"so far", {}}}});
+  EXPECT_THAT(client.receive_until("so far"), HasSubstr("200 OK"));  // the stream has begun
   backend.jobs[0].sink({.error = "out of luck"});
   const auto answer = client.receive();
   EXPECT_EQ(answer.status, 200);

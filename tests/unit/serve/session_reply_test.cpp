@@ -122,6 +122,39 @@ TEST_F(SessionReplyTest, AnAnswerHasTheEventsOfTheContract) {
   EXPECT_EQ(whole["session"]["model"], "toy");
 }
 
+TEST_F(SessionReplyTest, TokensThatWereToldAreStoredWithTheAnswer) {
+  const std::string session = page_.new_session();
+  const Events events = page_.reply(session, {{"content", "Hello"}, {"logprobs", 2}});
+  Json told = Json::array();
+  for (const auto& [name, data] : events) {
+    if (name != "token") continue;
+    told.push_back(data);
+    told.back().erase("id");
+  }
+  ASSERT_EQ(told.size(), 3U);
+  const Json answer = events.back().second["message"];
+  EXPECT_EQ(answer["has_tokens"], true);
+  const auto tokens_of = [&](const Json& message) {
+    return page_.ask("GET", session + "/messages/" + message["id"].dump() + "/tokens")["tokens"];
+  };
+  const Json stored = tokens_of(answer);
+  ASSERT_EQ(stored.size(), told.size());
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    EXPECT_EQ(stored[i]["text"], told[i]["text"]);
+    EXPECT_NEAR(stored[i]["logprob"].get<double>(), told[i]["logprob"].get<double>(), 5.01e-4);
+    ASSERT_EQ(stored[i]["top"].size(), 2U);
+    for (std::size_t k = 0; k < 2; ++k) EXPECT_EQ(stored[i]["top"][k]["text"], told[i]["top"][k]["text"]);
+  }
+  const Json question = events.front().second["message"];
+  EXPECT_EQ(question["has_tokens"], false);
+  EXPECT_EQ(tokens_of(question), Json::array());
+  const Json other = page_.reply(session, {{"parent", question["id"]}}).back().second["message"];
+  EXPECT_EQ(other["has_tokens"], false);  // nobody wanted them
+  page_.ask("GET", session + "/messages/999/tokens", nullptr, 404);
+  page_.ask("DELETE", session + "/messages/" + question["id"].dump());
+  page_.ask("GET", session + "/messages/" + answer["id"].dump() + "/tokens", nullptr, 404);
+}
+
 TEST_F(SessionReplyTest, AskedAgainTheAnswerIsASibling) {
   const std::string session = page_.new_session();
   const Events first = page_.reply(session, {{"content", "Hello"}});
@@ -274,7 +307,7 @@ class HeldReplyTest : public ::testing::Test {
     return events_of(bytes_);
   }
   static void wait_for(const std::function<bool()>& done) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!done()) {
       ASSERT_LT(std::chrono::steady_clock::now(), end);
       std::this_thread::yield();
