@@ -19,9 +19,9 @@ DecoderDimensions read_dimensions(const ConfigReader& config, const WeightLoader
   d.num_hidden_layers = config.dimension("num_hidden_layers", kLargestCount);
   d.num_attention_heads = config.dimension("num_attention_heads", kLargestCount);
   d.num_key_value_heads = config.dimension_or("num_key_value_heads", d.num_attention_heads, kLargestCount);
-  d.attention = read_attention_configs(config, d.num_hidden_layers);
   d.max_position_embeddings =
       config.dimension_or("max_position_embeddings", default_positions, kLargestPosition);
+  d.attention = read_attention_configs(config, d.num_hidden_layers, d.max_position_embeddings);
   d.rms_norm_eps =
       config.is_gguf() ? config.positive("rms_norm_eps") : config.positive_or("rms_norm_eps", 1e-6);
   if (d.num_attention_heads % d.num_key_value_heads != 0) {
@@ -78,6 +78,9 @@ nn::SelfAttention load_attention(WeightLoader& weights, std::int64_t layer, cons
   attention.head_dim = d.head_dim;
   attention.parameters.scale = 1.0F / std::sqrt(static_cast<float>(d.head_dim));
   attention.parameters.sliding_window = choice.sliding_window;
+  if (!d.attention.empty()) {
+    nn::choose_patterns(d.attention[static_cast<std::size_t>(layer)], attention.parameters);
+  }
   return attention;
 }
 

@@ -99,9 +99,10 @@ void Gpt2::read_dimensions(const ConfigReader& config, const WeightLoader& weigh
       config.dimension_or(key("intermediate_size", "n_inner"), 4 * config_.hidden_size);
   config_.num_hidden_layers = config.dimension(key("num_hidden_layers", "n_layer"), kLargestCount);
   config_.num_attention_heads = config.dimension(key("num_attention_heads", "n_head"), kLargestCount);
-  config_.attention = read_attention_configs(config, config_.num_hidden_layers);
   config_.max_position_embeddings =
       config.dimension(key("max_position_embeddings", "n_positions"), kLargestPosition);
+  config_.attention =
+      read_attention_configs(config, config_.num_hidden_layers, config_.max_position_embeddings);
   config_.position_limit = config_.max_position_embeddings;
   const std::string embeddings = weights.name(prefix + "wte", "weight");
   config_.vocab_size = config.is_gguf() || weights.contains(embeddings) ? weights.dimension_of(embeddings, 0)
@@ -128,7 +129,9 @@ Gpt2::Gpt2(const WeightSource& source, const ModelOptions& options) {
       weights.output_head(wte_, config.boolean_or("tie_word_embeddings", true), config_.vocab_size, hidden);
   for (std::int64_t index = 0; index < config_.num_hidden_layers; ++index) {
     layers_.push_back(load_layer(config, weights, index, epsilon));
-    config_.layers.push_back({config_.num_attention_heads, layers_.back().attn.head_dim, 0});
+    const nn::SelfAttention& attention = layers_.back().attn;
+    config_.layers.push_back(
+        {config_.num_attention_heads, attention.head_dim, attention.parameters.sliding_window});
   }
   weights.expect_all_used();
   parameters_ = weights.parameters();
@@ -151,6 +154,7 @@ Gpt2::Layer Gpt2::load_layer(const ConfigReader& config, WeightLoader& weights, 
                     : 1.0F;
   if (config.boolean_or("scale_attn_by_inverse_layer_idx", false)) scale /= static_cast<float>(index + 1);
   layer.attn.parameters.scale = scale;
+  nn::choose_patterns(config_.attention[static_cast<std::size_t>(index)], layer.attn.parameters);
   layer.ln_2 = weights.layer_norm(index, "ln_2", hidden, epsilon, bias);
   nn::Linear up = load_conv1d(weights, index, "mlp.c_fc", config_.intermediate_size, hidden, bias);
   nn::Linear down = load_conv1d(weights, index, "mlp.c_proj", hidden, config_.intermediate_size, bias);

@@ -66,8 +66,9 @@ void PlainTransformer::read_dimensions(const ConfigReader& config) {
   config_.intermediate_size = config.dimension("intermediate_size");
   config_.num_hidden_layers = config.dimension("num_hidden_layers", kLargestCount);
   config_.num_attention_heads = config.dimension("num_attention_heads", kLargestCount);
-  config_.attention = read_attention_configs(config, config_.num_hidden_layers);
   config_.max_position_embeddings = config.dimension("max_position_embeddings", kLargestPosition);
+  config_.attention =
+      read_attention_configs(config, config_.num_hidden_layers, config_.max_position_embeddings);
   if (config_.hidden_size % config_.num_attention_heads != 0) {
     config.wrong("num_attention_heads", "a divisor of hidden_size", "another number");
   }
@@ -88,7 +89,9 @@ PlainTransformer::PlainTransformer(const WeightSource& source, const ModelOption
                                  config_.vocab_size, hidden);
   for (std::int64_t index = 0; index < config_.num_hidden_layers; ++index) {
     layers_.push_back(load_layer(weights, index, activation, epsilon));
-    config_.layers.push_back({config_.num_attention_heads, layers_.back().self_attn.head_dim, 0});
+    const nn::SelfAttention& attention = layers_.back().self_attn;
+    config_.layers.push_back(
+        {config_.num_attention_heads, attention.head_dim, attention.parameters.sliding_window});
   }
   weights.expect_all_used();
   parameters_ = weights.parameters();
@@ -109,6 +112,7 @@ PlainTransformer::Layer PlainTransformer::load_layer(WeightLoader& weights, std:
   layer.self_attn.o_proj = project("self_attn.o_proj");
   layer.self_attn.head_dim = hidden / config_.num_attention_heads;
   layer.self_attn.parameters.scale = 1.0F / std::sqrt(static_cast<float>(layer.self_attn.head_dim));
+  nn::choose_patterns(config_.attention[static_cast<std::size_t>(index)], layer.self_attn.parameters);
   layer.self_attn_layer_norm = weights.layer_norm(index, "self_attn_layer_norm", hidden, epsilon);
   nn::Linear fc1 = weights.linear(index, "fc1", config_.intermediate_size, hidden, Bias::required);
   nn::Linear fc2 = weights.linear(index, "fc2", hidden, config_.intermediate_size, Bias::required);

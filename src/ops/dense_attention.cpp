@@ -77,6 +77,9 @@ Tensor dense_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
     fail(ErrorKind::internal, "dense_attention: {} query heads over {} key/value heads", q.dim(1), k.dim(1));
   }
   expect_own_tokens(batch);
+  if (!parameters.patterns.empty()) {
+    fail(ErrorKind::internal, "dense_attention: a pattern, which sparse_attention() knows");
+  }
   const std::int64_t heads = q.dim(1);
   const std::int64_t group = heads / k.dim(1);
   const Heads queries{q.as<float>().data(), heads * q.dim(2), q.dim(2)};

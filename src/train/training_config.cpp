@@ -49,20 +49,41 @@ void expect_at_least(const char* name, std::int64_t value, std::int64_t least) {
   if (value < least) fail(ErrorKind::bad_usage, "{}: expected {} or more, found {}", name, least, value);
 }
 
-// The names in --attention: none, one for all layers, or one for each.
-std::vector<std::string> attention_names(const TrainingConfig& c) {
+std::vector<std::string> names_in(const std::string& list) {
   std::vector<std::string> names;
-  for (std::size_t begin = 0; begin < c.attention.size();) {
-    const std::size_t end = std::min(c.attention.find(',', begin), c.attention.size());
-    names.push_back(c.attention.substr(begin, end - begin));
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    names.push_back(list.substr(begin, end - begin));
     begin = end + 1;
   }
   for (const std::string& name : names) (void)nn::attention_kind_from_name(name);
+  return names;
+}
+
+// The names in --attention: none, one for all layers, or one for each.
+std::vector<std::string> attention_names(const TrainingConfig& c) {
+  std::vector<std::string> names = names_in(c.attention);
   if (names.size() > 1 && static_cast<std::int64_t>(names.size()) != c.layers) {
     fail(ErrorKind::bad_usage, "attention: expected one name, or one for each of {} layers, found {}",
          c.layers, names.size());
   }
   return names;
+}
+
+// The settings of sparse mechanisms that were given, as config.json has them.
+nlohmann::ordered_json attention_settings(const TrainingConfig& c) {
+  nlohmann::ordered_json settings = nlohmann::ordered_json::object();
+  const auto number = [&](const char* key, std::int64_t value, std::int64_t when_absent) {
+    if (value != when_absent) settings[key] = value;
+  };
+  if (!c.attention_heads.empty()) settings["attention_heads"] = names_in(c.attention_heads);
+  number("attention_window", c.attention_window, 0);
+  number("attention_stride", c.attention_stride, 0);
+  number("attention_columns", c.attention_columns, -1);
+  number("attention_block", c.attention_block, 0);
+  number("attention_random_blocks", c.attention_random_blocks, -1);
+  number("attention_seed", c.attention_seed, -1);
+  return settings;
 }
 
 void expect_within(const char* name, double value, double low, double high) {
@@ -124,7 +145,7 @@ void check_training_config(const TrainingConfig& c) {
   expect_within("clip", c.clip, 0, 1e9);
   expect_within("dropout", c.dropout, 0, 0.999);
   expect_within("label-smoothing", c.label_smoothing, 0, 0.999);
-  if (!c.model.empty() && !c.attention.empty()) {
+  if (!c.model.empty() && (!c.attention.empty() || !attention_settings(c).empty())) {
     fail(ErrorKind::bad_usage,
          "attention: expected no choice beside --model, whose config.json says it (attention_mechanism), "
          "found '{}'",
@@ -201,6 +222,7 @@ std::string model_config_json(const TrainingConfig& c, std::int64_t vocabulary) 
   const std::vector<std::string> attention = attention_names(c);
   if (attention.size() == 1) config["attention_mechanism"] = attention.front();
   if (attention.size() > 1) config["attention_mechanisms"] = attention;
+  config.update(attention_settings(c));
   config["torch_dtype"] = "float32";
   config["initializer_range"] = 0.02;
   return config.dump(1) + "\n";

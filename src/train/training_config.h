@@ -19,6 +19,13 @@ struct TrainingConfig {
   std::string model;
   std::string architecture = "gpt2";
   std::string attention;
+  std::string attention_heads;
+  std::int64_t attention_window = 0;
+  std::int64_t attention_stride = 0;
+  std::int64_t attention_columns = -1;
+  std::int64_t attention_block = 0;
+  std::int64_t attention_random_blocks = -1;
+  std::int64_t attention_seed = -1;
   std::int64_t layers = 4;
   std::int64_t heads = 4;
   std::int64_t key_value_heads = 0;
@@ -74,6 +81,15 @@ void for_each_setting(Config& c, Visitor&& visit) {
   visit("architecture", "gpt2 or llama, of the sizes below", c.architecture);
   visit("attention", "mechanism of all layers, or of each with commas between (docs/attention); empty: flash",
         c.attention);
+  visit("attention-heads", "sparse_heads: patterns of the heads in turn, with commas between",
+        c.attention_heads);
+  visit("attention-window", "sliding_window, sparse_local: tokens that are seen", c.attention_window);
+  visit("attention-stride", "sparse_strided, sparse_fixed: tokens of a stride", c.attention_stride);
+  visit("attention-columns", "sparse_fixed: last tokens of a stride that all see; -1: 8",
+        c.attention_columns);
+  visit("attention-block", "bigbird: tokens of a block; 0: 64", c.attention_block);
+  visit("attention-random-blocks", "bigbird: of each row of blocks; -1: 3", c.attention_random_blocks);
+  visit("attention-seed", "bigbird: of the random blocks; -1: 0", c.attention_seed);
   visit("layers", "blocks", c.layers);
   visit("heads", "query heads", c.heads);
   visit("key-value-heads", "llama: 0 is as many as query heads", c.key_value_heads);

@@ -5,8 +5,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "nn/attention/bigbird_attention.h"
 #include "nn/attention/dense_attention.h"
 #include "nn/attention/flash_attention.h"
+#include "nn/attention/sliding_window_attention.h"
+#include "nn/attention/sparse_transformer_attention.h"
 
 namespace tessera::nn {
 namespace {
@@ -19,6 +22,12 @@ struct NamedKind {
 constexpr std::array kAttentionKinds = {
     NamedKind{AttentionKind::dense, "dense"},
     NamedKind{AttentionKind::flash, "flash"},
+    NamedKind{AttentionKind::sliding_window, "sliding_window"},
+    NamedKind{AttentionKind::sparse_local, "sparse_local"},
+    NamedKind{AttentionKind::sparse_strided, "sparse_strided"},
+    NamedKind{AttentionKind::sparse_fixed, "sparse_fixed"},
+    NamedKind{AttentionKind::sparse_heads, "sparse_heads"},
+    NamedKind{AttentionKind::bigbird, "bigbird"},
 };
 
 // Gives each layer's work to a mechanism of its own.
@@ -72,6 +81,15 @@ std::unique_ptr<AttentionMechanism> make_attention_mechanism(const AttentionConf
       return std::make_unique<DenseAttention>();
     case AttentionKind::flash:
       return std::make_unique<FlashAttention>();
+    case AttentionKind::sliding_window:
+      return std::make_unique<SlidingWindowAttention>(config.patterns.at(0).window);
+    case AttentionKind::sparse_local:
+    case AttentionKind::sparse_strided:
+    case AttentionKind::sparse_fixed:
+    case AttentionKind::sparse_heads:
+      return std::make_unique<SparseTransformerAttention>(config.patterns);
+    case AttentionKind::bigbird:
+      return std::make_unique<BigBirdAttention>(config.patterns.at(0));
   }
   fail(ErrorKind::internal, "attention: no mechanism for kind {}", static_cast<int>(config.kind));
 }
