@@ -32,7 +32,8 @@ using LinearKernel = void (*)(const LinearArguments&);
 // 16, where the type has a scale for each) is an exact integer d; then, block after block in ascending order,
 //   sum += float(d) * (weight scale * input scale);   sum += minimum * scaled_sum   (types with minima)
 // in float32 with fused multiply-adds. Of floats it is the chain of fused multiply-adds over ascending k.
-// That order does not depend on tokens, row range or threads either.
+// Of words (packed_layout.h) d is the exact product of the words of 32 weights and inputs, and sum +=
+// float(d) * (2^e * input scale). That order does not depend on tokens, row range or threads either.
 struct PackedLinearArguments {
   const std::byte* input = nullptr;   // rows in the type's InputForm, 64-byte aligned when quantised
   std::int64_t input_stride = 0;      // bytes from one token to the next

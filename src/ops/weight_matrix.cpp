@@ -57,8 +57,9 @@ WeightMatrix::WeightMatrix(Tensor stored) : data_(std::move(stored)) {
 }
 
 bool WeightMatrix::can_pack(const Tensor& stored) {
-  return stored.defined() && stored.rank() == 2 && stored.elements() > 0 &&
-         packed_kernels(stored.dtype()).linear != nullptr;
+  if (!stored.defined() || stored.rank() != 2 || stored.elements() == 0) return false;
+  const kernels::PackedKernels& kernels = packed_kernels(stored.dtype());
+  return kernels.linear != nullptr && stored.dim(1) % kernels.block_elements == 0;
 }
 
 WeightMatrix WeightMatrix::packed(const Tensor& stored, PackedMemory& memory) {

@@ -50,7 +50,8 @@ TEST_P(PackedQuality, ATrainedModelKeepsItsDivergence) {
   expect_kept(formats::open_model_files(path.string()).weights, 1024);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, PackedQuality, ::testing::Values("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"),
+INSTANTIATE_TEST_SUITE_P(Types, PackedQuality,
+                         ::testing::Values("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "F16", "BF16"),
                          [](const auto& parameter) { return parameter.param; });
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Packed weights and quantised inputs of every ISA: packing keeps every byte, inputs are rounded as the
 // reference rounds them, and the products are those of the reference, whoever else is in the call.
 #include "kernels/packed_layout.h"
+#include "kernels/ref/ref.h"
 #include "numerics/kernel_test_support.h"
 
 namespace tessera::kernels::testing {
@@ -71,7 +72,7 @@ struct PackedProblem {
 class PackedLinear : public KernelTest {
  protected:
   std::vector<std::int64_t> lengths(DType dtype) {
-    const std::int64_t block = traits(dtype).block_elements;
+    const std::int64_t block = fast().packed[static_cast<std::size_t>(dtype)].block_elements;
     if (block > 1) return {block, 2 * block, 3 * block, 7 * block};
     return {1, 2, 3, 8, 17, 33, 100, 257};
   }
@@ -138,6 +139,19 @@ class PackedLinear : public KernelTest {
     return values;
   }
 
+  // What the kernels take a row of weights for.
+  static void round_row(const PackedProblem& p, std::vector<float>& row) {
+    if (p.kernels->input != InputForm::words) return;
+    for (std::int64_t first = 0; first < p.in; first += kInputBlock) {
+      std::int16_t words[kInputBlock];
+      float scale = 0;
+      ref::weights_to_words(row.data() + first, words, &scale);
+      for (std::int64_t k = 0; k < kInputBlock; ++k) {
+        row[static_cast<std::size_t>(first + k)] = scale * static_cast<float>(words[k]);
+      }
+    }
+  }
+
   // Float sums of integer products. Quantised: of B blocks (or groups of 16), each product of an exact
   // integer (one rounding to float32) with two scales (one rounding) is added with one rounding, a minimum's
   // term (scaled sum: two roundings) with another, so at most 2 B + 3 roundings weigh on a term. Floats: K
@@ -154,6 +168,7 @@ class PackedLinear : public KernelTest {
     for (std::int64_t n = 0; n < p.out; ++n) {
       const std::byte* stored = p.stored.data() + static_cast<std::size_t>(n) * bytes;
       reference().dequantize[static_cast<std::size_t>(p.dtype)](stored, row.data(), p.in);
+      round_row(p, row);
       for (std::int64_t t = 0; t < p.tokens; ++t) {
         double sum = p.bias.empty() ? 0 : p.bias[static_cast<std::size_t>(n)];
         double magnitude = std::abs(sum);
@@ -208,6 +223,64 @@ TEST_P(PackedLinear, ProductsAreThoseOfTheReference) {
   }
 }
 
+// Blocks in which inputs and weights are parallel reach the bound of Cauchy and Schwarz: no sum of words may
+// leave 32 bits there.
+TEST_P(PackedLinear, WordsThatAddUpDoNotOverflow) {
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    if (fast().packed[static_cast<std::size_t>(dtype)].input != InputForm::words) continue;
+    for (const std::int64_t large : {1, 2, 3, 8, 31, 32}) {  // elements of a block that are not small
+      PackedProblem p = problem(dtype, 9, 3 * kInputBlock, 40);
+      const float magnitude =
+          std::ldexp(dtype == DType::f16 ? 1.9990F : 1.9921F, static_cast<int>(uniform(-9, 9)));
+      std::vector<float> row(static_cast<std::size_t>(p.in));
+      for (std::int64_t k = 0; k < p.in; ++k) {
+        const bool small = k % kInputBlock >= large;
+        row[static_cast<std::size_t>(k)] =
+            (small ? 1e-4F : 1.0F) * magnitude * (uniform(0, 1) == 0 ? 1.0F : -1.0F);
+      }
+      const std::size_t bytes = row_bytes(dtype, p.in);
+      for (std::int64_t n = 0; n < p.out; ++n) {
+        reference().narrow[static_cast<std::size_t>(dtype)](
+            row.data(), p.stored.data() + static_cast<std::size_t>(n) * bytes, p.in);
+      }
+      p.packed = packed_form(dtype, p.stored, p.out, p.in);
+      for (std::int64_t i = 0; i < p.tokens * p.in; ++i) {
+        p.x[static_cast<std::size_t>(i)] =
+            (i / p.in % 2 == 0 ? 1.0F : -3.0F) * row[static_cast<std::size_t>(i % p.in)];
+      }
+      const GuardedBuffer<std::byte> inputs = inputs_of(p, fast());
+      std::vector<float> y(static_cast<std::size_t>(p.tokens * p.out), NAN);
+      p.run(fast(), inputs.data(), 0, p.tokens, y.data(), 0, 0, p.out);
+      expect_close(p, y);
+    }
+  }
+}
+
+// What is not finite, in a weight or an input, comes out as what is not finite, in its row or token alone.
+TEST_P(PackedLinear, WordsKeepWhatIsNotFinite) {
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    if (fast().packed[static_cast<std::size_t>(dtype)].input != InputForm::words) continue;
+    for (const float special : {INFINITY, -INFINITY, NAN}) {
+      PackedProblem p = problem(dtype, uniform(2, 20), 2 * kInputBlock, 35);
+      const std::int64_t token = uniform(0, p.tokens - 1);
+      const std::int64_t row = uniform(0, p.out - 1);
+      p.x[static_cast<std::size_t>(token * p.in + uniform(0, p.in - 1))] = special;
+      const std::size_t element = p.stored.size() / static_cast<std::size_t>(p.out * p.in);
+      reference().narrow[static_cast<std::size_t>(dtype)](
+          &special, p.stored.data() + static_cast<std::size_t>(row * p.in + uniform(0, p.in - 1)) * element,
+          1);
+      p.packed = packed_form(dtype, p.stored, p.out, p.in);
+      const GuardedBuffer<std::byte> inputs = inputs_of(p, fast());
+      std::vector<float> y(static_cast<std::size_t>(p.tokens * p.out), 0.0F);
+      p.run(fast(), inputs.data(), 0, p.tokens, y.data(), 0, 0, p.out);
+      for (std::int64_t i = 0; i < p.tokens * p.out; ++i) {
+        ASSERT_EQ(std::isfinite(y[static_cast<std::size_t>(i)]), i / p.out != token && i % p.out != row)
+            << name(dtype) << " t=" << i / p.out << " n=" << i % p.out << " on " << where();
+      }
+    }
+  }
+}
+
 // Nor on how the rows are cut into ranges, nor on the matrix being a slice of a larger one.
 TEST_P(PackedLinear, ATokenGetsTheSameBitsAloneAndInCompany) {
   for (const DType dtype : packed_types(fast())) {
@@ -242,15 +315,17 @@ TEST_P(PackedLinear, ATokenGetsTheSameBitsAloneAndInCompany) {
 class QuantizedInputs : public KernelTest {
  protected:
   // All but the integers, which an ISA keeps in the order it likes; their sums tell whether they are right.
+  // Words have no sums and one order.
   static bool same_row(const std::byte* a, const std::byte* b, InputForm form, std::int64_t count) {
     const InputLayout layout(form, count);
-    const std::int64_t end = layout.scaled_sums + count / InputLayout::group(form) * 4;
+    const std::int64_t end = layout.scaled_sums + InputLayout::sums_bytes(form, count);
+    if (form == InputForm::words && std::memcmp(a, b, static_cast<std::size_t>(2 * count)) != 0) return false;
     return std::memcmp(a + layout.scales, b + layout.scales, static_cast<std::size_t>(end - layout.scales)) ==
            0;
   }
 };
 
-constexpr InputForm kQuantizedForms[] = {InputForm::sums_of_32, InputForm::sums_of_16};
+constexpr InputForm kQuantizedForms[] = {InputForm::sums_of_32, InputForm::sums_of_16, InputForm::words};
 
 // Half a step, and what the scale and its reciprocal lose by being float32.
 TEST_P(QuantizedInputs, AreWithinHalfAStep) {
@@ -265,7 +340,7 @@ TEST_P(QuantizedInputs, AreWithinHalfAStep) {
       std::memcpy(&scale, row.data() + layout.scales + k / kInputBlock * 4, sizeof(scale));
       std::int16_t q = 0;
       std::memcpy(&q, row.data() + 2 * k, sizeof(q));
-      const double limit = (0.5 + 4 * kUnitRoundoff * static_cast<double>(kInputLimit)) * scale;
+      const double limit = (0.5 + 4 * kUnitRoundoff * double{kWordLimit}) * scale;
       ASSERT_NEAR(double{scale} * q, x[static_cast<std::size_t>(k)], limit) << where();
     }
   }
@@ -292,6 +367,39 @@ TEST_P(QuantizedInputs, AreTheBytesOfTheReference) {
       quantize(x.data(), found.data(), count);
       ASSERT_TRUE(same_row(found.data(), expected.data(), form, count)) << where();
       ASSERT_TRUE(found.guards_intact()) << where();
+    }
+  }
+}
+
+// The norm of a block of words stays below 2^15 and what rounding adds to it; a weight loses at most 2^-15 of
+// its block's norm, and nothing when it is large enough for its significant bits.
+TEST_P(QuantizedInputs, WeightsAsWordsKeepTheirBounds) {
+  for (int round = 0; round < 200; ++round) {
+    const DType dtype = round % 2 == 0 ? DType::f16 : DType::bf16;
+    std::vector<float> block = normal(kInputBlock, std::ldexp(1.0F, static_cast<int>(uniform(-12, 8))));
+    for (float& w : block)
+      w *= uniform(0, 3) == 0 ? std::ldexp(1.0F, -static_cast<int>(uniform(0, 12))) : 1.0F;
+    if (round % 5 == 0) block[static_cast<std::size_t>(uniform(0, kInputBlock - 1))] *= 50.0F;
+    if (round % 7 == 0) std::fill(block.begin() + uniform(0, 31), block.end(), 0.0F);
+    std::vector<std::byte> stored(row_bytes(dtype, kInputBlock));
+    reference().narrow[static_cast<std::size_t>(dtype)](block.data(), stored.data(), kInputBlock);
+    reference().dequantize[static_cast<std::size_t>(dtype)](stored.data(), block.data(), kInputBlock);
+    std::int16_t words[kInputBlock];
+    float scale = 0;
+    ref::weights_to_words(block.data(), words, &scale);
+    double squares = 0;
+    double norm = 0;
+    for (std::int64_t k = 0; k < kInputBlock; ++k) {
+      squares += double{block[static_cast<std::size_t>(k)]} * block[static_cast<std::size_t>(k)];
+      norm += static_cast<double>(words[k]) * words[k];
+    }
+    ASSERT_LT(std::sqrt(norm), 32768 * (1 + 16 * kUnitRoundoff) + std::sqrt(8.0)) << where();
+    const double large = std::sqrt(squares) / (dtype == DType::f16 ? 16 : 128);
+    for (std::int64_t k = 0; k < kInputBlock; ++k) {
+      const double w = block[static_cast<std::size_t>(k)];
+      const double error = std::abs(w - double{scale} * words[k]);
+      ASSERT_LE(error, std::abs(w) >= large * 1.0001 ? 0.0 : std::ldexp(std::sqrt(squares) * 1.0001, -15))
+          << where();
     }
   }
 }

@@ -11,6 +11,16 @@ void fill_integers(KernelTable& table) {
   table.packed[static_cast<int>(kDType)].linear = tiled_integers<Type, kDType>;
 }
 
+// Tiles take the inputs as floats, where AVX-512 wants words.
+template <typename Weights, DType kDType>
+void fill_floats(KernelTable& table) {
+  PackedKernels& kernels = table.packed[static_cast<int>(kDType)];
+  kernels.input = InputForm::floats;
+  kernels.block_elements = 1;
+  kernels.panel_block_bytes = kPanelRows * Weights::kBytes;
+  kernels.linear = tiled_floats<Weights>;
+}
+
 void fill_packed(KernelTable& table) {
   fill_integers<PackedQ4_0, DType::q4_0>(table);
   fill_integers<PackedQ4_1, DType::q4_1>(table);
@@ -20,8 +30,8 @@ void fill_packed(KernelTable& table) {
   fill_integers<PackedIq4Nl, DType::iq4_nl>(table);
   fill_integers<PackedQ4K, DType::q4_k>(table);
   fill_integers<PackedQ5K, DType::q5_k>(table);
-  table.packed[static_cast<int>(DType::bf16)].linear = tiled_floats<TiledBf16>;
-  table.packed[static_cast<int>(DType::f16)].linear = tiled_floats<TiledF16>;
+  fill_floats<TiledBf16, DType::bf16>(table);
+  fill_floats<TiledF16, DType::f16>(table);
 }
 
 }  // namespace tessera::kernels::TESSERA_TILES

@@ -126,6 +126,7 @@ void fill_packed(KernelTable& table) {
   };
   set_form(InputForm::sums_of_32, quantize_input<InputForm::sums_of_32>);
   set_form(InputForm::sums_of_16, quantize_input<InputForm::sums_of_16>);
+  set_form(InputForm::words, quantize_words);
 }
 
 }  // namespace tessera::kernels::ref

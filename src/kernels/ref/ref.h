@@ -22,6 +22,11 @@ void dequantize_q4_k(const std::byte* source, float* target, std::int64_t count)
 void dequantize_q5_k(const std::byte* source, float* target, std::int64_t count);
 void dequantize_q6_k(const std::byte* source, float* target, std::int64_t count);
 
+// ref/packed_words.cpp: a block of 32 f16 or bf16 weights of one row as words (kernels/packed_layout.h), with
+// the scale 2^e; and rows of inputs.
+void weights_to_words(const float* block, std::int16_t* words, float* scale);
+void quantize_words(const float* x, std::byte* target, std::int64_t count);
+
 void narrow_f32(const float* source, std::byte* target, std::int64_t count);
 void narrow_f16(const float* source, std::byte* target, std::int64_t count);
 void narrow_bf16(const float* source, std::byte* target, std::int64_t count);

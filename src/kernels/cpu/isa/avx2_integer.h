@@ -11,6 +11,11 @@ inline constexpr int kFloatVectors = 2;
 inline constexpr int kFloatTokens = 6;
 inline constexpr int kSingleVectors = 6;
 
+// Tiles of packed words: 10 integer sums, 2 vectors of weights, 1 input and products in 16 registers; float
+// sums stay in memory between blocks.
+inline constexpr int kWordPanels = 1;
+inline constexpr int kWordTokens = 5;
+
 // kLanes rows x 4 columns of weights without sign: half a group.
 TESSERA_INLINE Int load_group(const std::byte* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -92,6 +97,27 @@ struct WordInputs {
 TESSERA_INLINE Int add_byte_products(Int sum, Int without_sign, Int with_sign) {
   const Int pairs = _mm256_maddubs_epi16(without_sign, with_sign);
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+// sum + the products of two words a lane.
+TESSERA_INLINE Int add_word_products(Int sum, Int a, Int b) {
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  __asm__("" : "+x"(sum));  // as in add_widened
+  return sum;
+}
+// The low words of each lane: those of `even` below those of `odd`.
+TESSERA_INLINE Int pair_words(Int even, Int odd) {
+  return _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xAA);
+}
+TESSERA_INLINE Int subtract_int(Int a, Int b) { return _mm256_sub_epi32(a, b); }
+TESSERA_INLINE Float float_from_bits(Int v) { return _mm256_castsi256_ps(v); }
+TESSERA_INLINE void store_words(std::byte* target, const Int (&integers)[4]) {
+  TESSERA_UNROLL
+  for (int v = 0; v < 4; v += 2) {
+    // Packing works within halves of 128 bits: the quarters come out as 0 2 1 3.
+    const Int packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(integers[v], integers[v + 1]), 0xD8);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + 16 * v), packed);
+  }
 }
 
 // Rounds to nearest even; what is not a number becomes zero.

@@ -12,6 +12,11 @@ inline constexpr int kFloatVectors = 3;
 inline constexpr int kFloatTokens = 8;
 inline constexpr int kSingleVectors = 3;
 
+// Tiles of packed words: 24 integer sums, 3 vectors of weights and 1 input in 32 registers; float sums stay
+// in memory between blocks.
+inline constexpr int kWordPanels = 3;
+inline constexpr int kWordTokens = 8;
+
 // kLanes rows x 4 columns of weights without sign.
 TESSERA_INLINE Int load_group(const std::byte* p) { return _mm512_loadu_si512(p); }
 TESSERA_INLINE Int low_nibbles_of(Int bytes) { return _mm512_and_si512(bytes, _mm512_set1_epi8(15)); }
@@ -76,6 +81,21 @@ struct WordInputs {
 // sum + the products of four bytes a lane.
 TESSERA_INLINE Int add_byte_products(Int sum, Int without_sign, Int with_sign) {
   return _mm512_dpbusd_epi32(sum, without_sign, with_sign);
+}
+
+// sum + the products of two words a lane.
+TESSERA_INLINE Int add_word_products(Int sum, Int a, Int b) { return _mm512_dpwssd_epi32(sum, a, b); }
+// The low words of each lane: those of `even` below those of `odd`.
+TESSERA_INLINE Int pair_words(Int even, Int odd) {
+  return _mm512_mask_blend_epi16(0xAAAAAAAAU, even, _mm512_slli_epi32(odd, 16));
+}
+TESSERA_INLINE Int subtract_int(Int a, Int b) { return _mm512_sub_epi32(a, b); }
+TESSERA_INLINE Float float_from_bits(Int v) { return _mm512_castsi512_ps(v); }
+TESSERA_INLINE void store_words(std::byte* target, const Int (&integers)[2]) {
+  TESSERA_UNROLL
+  for (int v = 0; v < 2; ++v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + 32 * v), _mm512_cvtepi32_epi16(integers[v]));
+  }
 }
 
 TESSERA_INLINE void store_sixteen_bytes(std::byte* p, Int v) {
