@@ -7,6 +7,8 @@
 
 #include "base/cpu_features.h"
 #include "base/thread_pool.h"
+#include "engine/model_runner.h"
+#include "kernels/kernel_table.h"
 #include "support/run_command.h"
 
 namespace tessera::testing {
@@ -28,8 +30,15 @@ double rounding_tolerance(double steps) {
   return kFloatTolerance + 2.0 * std::sqrt(9.0) * std::sqrt(32.0) / (steps * std::sqrt(12.0));
 }
 
+// Words (kernels/packed_layout.h) have a step of at most 1 / 32767 of the norm of a block of inputs, and of
+// 1 / 16384 of that of a block of weights.
+double word_tolerance() { return rounding_tolerance(1 / std::hypot(1.0 / 32767, 1.0 / 16384)); }
+
 double tolerance_of(const std::string& name, models::WeightForm form) {
   if (form == models::WeightForm::stored) return kFloatTolerance;
+  const bool half = name.find("_f16") != name.npos || name.find("_bf16") != name.npos;
+  const auto& kernels = kernels::active().packed[static_cast<std::size_t>(DType::f16)];
+  if (half && kernels.input == kernels::InputForm::words) return word_tolerance();
   const bool rounded = name.find("_q4_") != name.npos || name.find("_q8_") != name.npos;
   return rounded ? rounding_tolerance(127 * 128) : kFloatTolerance;
 }
@@ -116,6 +125,36 @@ TEST_P(GoldenModels, ASequenceDoesNotSeeItsNeighbours) {
   const auto both = runner_->paged({golden_.tokens, shorter}, 6);
   EXPECT_EQ(both[0], runner_->paged(golden_.tokens, 6));
   EXPECT_EQ(both[1], runner_->paged(shorter, 6));
+}
+
+// The engine asks for the rows it samples from, of a prompt's last chunk alone, and models leave out what
+// only the others would need.
+TEST_P(GoldenModels, RowsAloneHaveTheBitsTheyHaveAmongAll) {
+  const auto count = static_cast<std::int64_t>(golden_.tokens.size());
+  engine::KeyValueCache cache(model_->config().layers,
+                              {.tokens = 4 * count + 64, .key_dtype = DType::f32, .value_dtype = DType::f32});
+  engine::ModelRunner runner(*model_, cache);
+  std::vector<engine::Sequence> sequences;
+  for (int i = 0; i < 3; ++i) {
+    sequences.emplace_back(cache.block_manager());
+    for (const TokenId token : golden_.tokens) sequences.back().append(token);
+  }
+  const auto run = [&](std::span<const engine::SequenceStep> steps) {
+    const Tensor logits = runner.run(steps);
+    const auto values = logits.defined() ? logits.as<float>() : std::span<const float>();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const engine::SequenceStep whole[] = {{&sequences[0], count, count}};
+  const std::vector<float> all = run(whole);
+  const engine::SequenceStep silent[] = {{&sequences[1], count / 3, 0}};
+  EXPECT_TRUE(run(silent).empty());
+  const engine::SequenceStep mixed[] = {{&sequences[2], count - 1, 0}, {&sequences[1], count - count / 3, 2}};
+  const auto row = [&](std::int64_t rows) {  // the last `rows` of the whole
+    return std::vector<float>(all.end() - rows * static_cast<std::int64_t>(golden_.vocabulary), all.end());
+  };
+  EXPECT_EQ(run(mixed), row(2));
+  const engine::SequenceStep last[] = {{&sequences[2], 1, 1}};
+  EXPECT_EQ(run(last), row(1));
 }
 
 // Parameters: what the file holds, tied embeddings counted once, buffers and rope factors not at all.
