@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "ops/linear.h"
+
 namespace tessera::nn {
 
 GatedMlp::GatedMlp(Linear gate_proj, Linear up_proj, Linear down_proj, ops::Activation activation)
@@ -21,8 +23,9 @@ Tensor GatedMlp::operator()(const Tensor& x) const {
     const Tensor gate_up = gate_proj_(x);                            // [T, 2F]
     return down_proj_(ops::gated_activation(gate_up, activation_));  // [T, C]
   }
-  const auto gate_and_up = project_together(x, {gate_proj_, up_proj_});                   // 2 x [T, F]
-  return down_proj_(ops::gated_activation(gate_and_up[0], gate_and_up[1], activation_));  // [T, C]
+  const ops::Projection gate{&gate_proj_.weight(), &gate_proj_.bias()};
+  const ops::Projection up{&up_proj_.weight(), &up_proj_.bias()};
+  return down_proj_(ops::gated_linear(x, gate, up, activation_));  // [T, C]
 }
 
 Mlp::Mlp(Linear up_proj, Linear down_proj, ops::Activation activation)

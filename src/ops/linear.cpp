@@ -34,7 +34,8 @@ kernels::InputForm input_form(const WeightMatrix& weight) {
   return kernels::active().packed[static_cast<std::size_t>(weight.dtype())].input;
 }
 
-Task make_task(const Tensor& x, const Projection& projection, Tensor& y) {
+// With no output yet.
+Task make_task(const Tensor& x, const Projection& projection) {
   const WeightMatrix& weight = *projection.weight;
   if (!weight.defined()) fail(ErrorKind::internal, "linear: expected a weight, found none");
   expect_dim(x, 1, weight.columns(), "linear: x");
@@ -47,13 +48,11 @@ Task make_task(const Tensor& x, const Projection& projection, Tensor& y) {
   task.first_row = weight.first_row();
   const std::int64_t skipped = task.first_row % kRowGrain;
   task.chunks = (skipped + task.rows + kRowGrain - 1) / kRowGrain;
-  y = Tensor::empty({x.dim(0), task.rows});
   if (projection.bias != nullptr && projection.bias->defined()) {
     expect_f32(*projection.bias, "linear: bias");
     expect_shape(*projection.bias, Shape{task.rows}, "linear: bias");
     task.bias = projection.bias->as<float>().data();
   }
-  task.output = y.as_mutable<float>().data();
   return task;
 }
 
@@ -142,6 +141,47 @@ void run_chunks(std::span<const Task> tasks, const Inputs& inputs, std::int64_t 
   }
 }
 
+// Whether the tape must see gate and up apart.
+bool is_recorded(const Tensor& x, std::span<const Projection> projections) {
+  const Tensor none;
+  return std::ranges::any_of(projections, [&](const Projection& projection) {
+    return tape_for_weight(*projection.weight, {&x, projection.bias != nullptr ? projection.bias : &none}) !=
+           nullptr;
+  });
+}
+
+// Features of gate and up whose values for all tokens take about this much memory are combined together.
+constexpr std::int64_t kGatedBytes = 384 * 1024;
+// A multiple of the panels that every kernel takes together.
+constexpr std::int64_t kGatedStrip = 96;
+
+// Features [begin, end) of activation(gate) * up into y [T, F].
+void run_gated(std::span<const Task> gate_and_up, const Inputs& inputs, Activation activation,
+               std::int64_t begin, std::int64_t end, Tensor& y) {
+  const std::int64_t tokens = y.dim(0);
+  const std::int64_t fitting = kGatedBytes / (2 * std::int64_t{sizeof(float)} * tokens);
+  const std::int64_t width =
+      std::min(end - begin, std::max(kGatedStrip, fitting / kGatedStrip * kGatedStrip));
+  Tensor scratch = Tensor::empty({2, tokens * width});
+  float* values = scratch.as_mutable<float>().data();
+  float* target = y.as_mutable<float>().data();
+  const auto kernel = kernels::active().gated_activation[static_cast<std::size_t>(activation)];
+  for (std::int64_t first = begin; first < end; first += width) {
+    const std::int64_t count = std::min(width, end - first);
+    for (std::size_t i = 0; i < gate_and_up.size(); ++i) {
+      Task strip = gate_and_up[i];
+      strip.first_row += first;
+      strip.rows = count;
+      if (strip.bias != nullptr) strip.bias += first;
+      strip.output = values + static_cast<std::int64_t>(i) * tokens * width;
+      run_packed(strip, inputs, strip.first_row, strip.first_row + count);
+    }
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      kernel(values + t * count, values + tokens * width + t * count, target + t * y.dim(1) + first, count);
+    }
+  }
+}
+
 // "linear Q4_1 576 to 1536 + 1536".
 std::string describe(std::span<const Projection> projections) {
   std::string text = "linear";
@@ -177,7 +217,9 @@ std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection>
   Inputs inputs(x);
   std::int64_t chunks = 0;
   for (std::size_t i = 0; i < projections.size(); ++i) {
-    tasks[i] = make_task(x, projections[i], outputs[i]);
+    tasks[i] = make_task(x, projections[i]);
+    outputs[i] = Tensor::empty({x.dim(0), tasks[i].rows});
+    tasks[i].output = outputs[i].as_mutable<float>().data();
     inputs.prepare(input_form(*projections[i].weight));
     chunks += tasks[i].chunks;
   }
@@ -185,6 +227,30 @@ std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection>
   thread_pool().parallel_for(
       chunks, 1, [&](std::int64_t begin, std::int64_t end) { run_chunks(tasks, inputs, begin, end); });
   return outputs;
+}
+
+Tensor gated_linear(const Tensor& x, const Projection& gate, const Projection& up, Activation activation) {
+  const Projection both[] = {gate, up};
+  if (!gate.weight->is_packed() || !up.weight->is_packed() || is_recorded(x, both)) {
+    const std::vector<Tensor> parts = linear_together(x, both);
+    return gated_activation(parts[0], parts[1], activation);
+  }
+  const ProfileTimer timer([&] { return describe(both) + ", gated"; });
+  expect_f32(x, "gated_linear: x");
+  expect_rank(x, 2, "gated_linear: x");
+  const Task tasks[] = {make_task(x, gate), make_task(x, up)};
+  const std::int64_t features = tasks[0].rows;
+  if (tasks[1].rows != features) {
+    fail(ErrorKind::internal, "gated_linear: gate has {} features, up {}", features, tasks[1].rows);
+  }
+  Tensor y = Tensor::empty({x.dim(0), features});
+  if (x.dim(0) == 0) return y;
+  Inputs inputs(x);
+  for (const Projection& projection : both) inputs.prepare(input_form(*projection.weight));
+  thread_pool().parallel_for(features, 2 * kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    run_gated(tasks, inputs, activation, begin, end, y);
+  });
+  return y;
 }
 
 Tensor linear(const Tensor& x, const WeightMatrix& weight, const Tensor& bias) {
