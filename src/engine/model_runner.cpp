@@ -24,12 +24,9 @@ Tensor ModelRunner::run(std::span<const SequenceStep> steps) {
     batch.slot_mapping = slot_mapping_;
     batch.block_tables = block_tables_;
     batch.blocks_per_sequence = blocks_per_sequence_;
-    const Tensor hidden = model_->forward(batch, attention_);  // [T, C]
-    if (logit_rows_.empty()) return {};
-    const auto rows = static_cast<std::int64_t>(logit_rows_.size());
-    const bool contiguous = logit_rows_.back() - logit_rows_.front() + 1 == rows;
-    return model_->logits(contiguous ? hidden.rows(logit_rows_.front(), logit_rows_.back() + 1)
-                                     : ops::gather_rows(hidden, logit_rows_));  // [R, V]
+    if (logit_rows_.size() == tokens_.size()) return model_->logits(model_->forward(batch, attention_));
+    const Tensor hidden = model_->forward_rows(batch, wanted_rows(batch), attention_);  // [R, C]
+    return logit_rows_.empty() ? Tensor() : model_->logits(hidden);                     // [R, V]
   } catch (...) {
     for (std::size_t i = 0; i < steps.size(); ++i) {
       BlockTable& table = steps[i].sequence->table();
@@ -37,6 +34,29 @@ Tensor ModelRunner::run(std::span<const SequenceStep> steps) {
     }
     throw;
   }
+}
+
+WantedRows ModelRunner::wanted_rows(const RaggedBatch& batch) {
+  wanted_tokens_.clear();
+  wanted_positions_.clear();
+  wanted_slots_.clear();
+  wanted_start_.assign(1, 0);
+  std::size_t next = 0;
+  for (std::size_t n = 1; n < query_start_.size(); ++n) {
+    for (; next < logit_rows_.size() && logit_rows_[next] < query_start_[n]; ++next) {
+      const auto row = static_cast<std::size_t>(logit_rows_[next]);
+      wanted_tokens_.push_back(tokens_[row]);
+      wanted_positions_.push_back(positions_[row]);
+      wanted_slots_.push_back(slot_mapping_[row]);
+    }
+    wanted_start_.push_back(static_cast<std::int32_t>(next));
+  }
+  WantedRows wanted{.rows = logit_rows_, .batch = batch};
+  wanted.batch.tokens = wanted_tokens_;
+  wanted.batch.positions = wanted_positions_;
+  wanted.batch.slot_mapping = wanted_slots_;
+  wanted.batch.query_start = wanted_start_;
+  return wanted;
 }
 
 void ModelRunner::check(std::span<const SequenceStep> steps) const {

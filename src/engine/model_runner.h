@@ -38,6 +38,8 @@ class ModelRunner {
   void check(std::span<const SequenceStep> steps) const;
   static std::vector<std::int64_t> cached_lengths(std::span<const SequenceStep> steps);
   void lay_out(std::span<const SequenceStep> steps);
+  // The rows of `batch`, as laid out, whose logits are wanted: the last ones of each sequence.
+  WantedRows wanted_rows(const RaggedBatch& batch);
 
   const models::Model* model_;
   KeyValueCache* cache_;
@@ -51,6 +53,10 @@ class ModelRunner {
   std::vector<std::int32_t> block_tables_;
   std::int32_t blocks_per_sequence_ = 0;
   std::vector<std::int32_t> logit_rows_;
+  std::vector<TokenId> wanted_tokens_;
+  std::vector<std::int32_t> wanted_positions_;
+  std::vector<std::int32_t> wanted_slots_;
+  std::vector<std::int32_t> wanted_start_;
   std::vector<BlockCopy> copies_;
 };
 

@@ -122,12 +122,16 @@ void DecoderModel::finish(const WeightLoader& weights) {
   parameter_bytes_ = weights.parameter_bytes();
 }
 
-Tensor DecoderModel::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const {
+Tensor DecoderModel::run(const RaggedBatch& batch, const WantedRows* wanted,
+                         nn::AttentionMechanism& attention) const {
   Tensor x = ops::dropout(embed_tokens_(batch.tokens));  // [T, C]
   for (std::size_t index = 0; index < layers_.size(); ++index) {
-    x = ops::checkpointed(x, [this, index, batch, &attention](Tensor h) {
+    const WantedRows* rows = index + 1 == layers_.size() ? wanted : nullptr;  // T becomes R with them
+    x = ops::checkpointed(x, [this, index, batch, &attention, rows](Tensor h) {
       const Layer& layer = layers_[index];
-      Tensor branch = layer.self_attn(static_cast<int>(index), layer.input_layernorm(h), batch, attention);
+      Tensor branch =
+          layer.self_attn(static_cast<int>(index), layer.input_layernorm(h), batch, attention, rows);
+      if (rows != nullptr) h = ops::gather_rows(h, rows->rows);
       h = ops::add(h, ops::dropout(branch));                  // [T, C]
       branch = layer.mlp(layer.post_attention_layernorm(h));  // [T, C]
       return ops::add(h, ops::dropout(branch));               // [T, C]

@@ -72,7 +72,13 @@ class DecoderModel : public Model {
   void limit_positions(std::int64_t positions) { config_.max_position_embeddings = positions; }
 
   const ModelConfig& config() const override { return config_; }
-  Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override;
+  Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override {
+    return run(batch, nullptr, attention);
+  }
+  Tensor forward_rows(const RaggedBatch& batch, const WantedRows& wanted,
+                      nn::AttentionMechanism& attention) const override {
+    return run(batch, &wanted, attention);
+  }
   Tensor logits(const Tensor& hidden) const override;
   OutputHead output_head() const override;
   std::span<const Parameter> parameters() const override { return parameters_; }
@@ -80,6 +86,9 @@ class DecoderModel : public Model {
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
  private:
+  // `wanted` null: all rows.
+  Tensor run(const RaggedBatch& batch, const WantedRows* wanted, nn::AttentionMechanism& attention) const;
+
   ModelConfig config_;
   DecoderDimensions dimensions_;
   nn::Embedding embed_tokens_;

@@ -68,18 +68,21 @@ GemmaModel::Layer GemmaModel::load_layer(WeightLoader& weights, std::int64_t ind
   return layer;
 }
 
-Tensor GemmaModel::forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const {
+Tensor GemmaModel::run(const RaggedBatch& batch, const WantedRows* wanted,
+                       nn::AttentionMechanism& attention) const {
   Tensor x = embed_tokens_(batch.tokens);  // [T, C]
   ops::scale_in_place(x, embedding_scale_);
   x = ops::dropout(x);
   for (std::size_t index = 0; index < layers_.size(); ++index) {
-    x = ops::checkpointed(x, [this, index, batch, &attention](Tensor h) {
+    const WantedRows* rows = index + 1 == layers_.size() ? wanted : nullptr;  // T becomes R with them
+    x = ops::checkpointed(x, [this, index, batch, &attention, rows](Tensor h) {
       const Layer& layer = layers_[index];
-      Tensor branch = layer.input_layernorm(h);                                     // [T, C]
-      branch = layer.self_attn(static_cast<int>(index), branch, batch, attention);  // [T, C]
-      h = ops::add(h, ops::dropout(layer.post_attention_layernorm(branch)));        // [T, C]
-      branch = layer.mlp(layer.pre_feedforward_layernorm(h));                       // [T, C]
-      return ops::add(h, ops::dropout(layer.post_feedforward_layernorm(branch)));   // [T, C]
+      Tensor branch = layer.input_layernorm(h);                                           // [T, C]
+      branch = layer.self_attn(static_cast<int>(index), branch, batch, attention, rows);  // [T, C]
+      if (rows != nullptr) h = ops::gather_rows(h, rows->rows);
+      h = ops::add(h, ops::dropout(layer.post_attention_layernorm(branch)));       // [T, C]
+      branch = layer.mlp(layer.pre_feedforward_layernorm(h));                      // [T, C]
+      return ops::add(h, ops::dropout(layer.post_feedforward_layernorm(branch)));  // [T, C]
     });
   }
   return norm_(x);  // [T, C]

@@ -31,7 +31,13 @@ class GemmaModel final : public Model {
              const GemmaChoice& choice);
 
   const ModelConfig& config() const override { return config_; }
-  Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override;
+  Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const override {
+    return run(batch, nullptr, attention);
+  }
+  Tensor forward_rows(const RaggedBatch& batch, const WantedRows& wanted,
+                      nn::AttentionMechanism& attention) const override {
+    return run(batch, &wanted, attention);
+  }
   Tensor logits(const Tensor& hidden) const override;
   OutputHead output_head() const override;
   std::span<const Parameter> parameters() const override { return parameters_; }
@@ -39,6 +45,9 @@ class GemmaModel final : public Model {
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
  private:
+  // `wanted` null: all rows.
+  Tensor run(const RaggedBatch& batch, const WantedRows* wanted, nn::AttentionMechanism& attention) const;
+
   struct Layer {
     nn::RmsNorm input_layernorm;
     nn::SelfAttention self_attn;

@@ -58,6 +58,9 @@ class Model {
 
   // batch of T tokens → hidden states after the final norm [T, C] f32.
   virtual Tensor forward(const RaggedBatch& batch, nn::AttentionMechanism& attention) const = 0;
+  // Rows of forward()'s result, bit for bit, without what only the others would need → [R, C].
+  virtual Tensor forward_rows(const RaggedBatch& batch, const WantedRows& wanted,
+                              nn::AttentionMechanism& attention) const;
   // hidden [R, C] (any rows of forward's result) → logits [R, V] f32.
   virtual Tensor logits(const Tensor& hidden) const = 0;
 

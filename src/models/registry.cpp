@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "models/architecture.h"
 #include "models/attention_reader.h"
+#include "ops/elementwise.h"
 
 // One line an architecture: the function of its file that describes it.
 #define TESSERA_ARCHITECTURES(X) \
@@ -42,6 +43,11 @@ void expect_chosen_attention(const WeightSource& source, const ModelConfig& conf
 }
 
 }  // namespace
+
+Tensor Model::forward_rows(const RaggedBatch& batch, const WantedRows& wanted,
+                           nn::AttentionMechanism& attention) const {
+  return ops::gather_rows(forward(batch, attention), wanted.rows);
+}
 
 OutputHead Model::output_head() const {
   fail(ErrorKind::unsupported, "{}: this model does not tell its output head apart", config().architecture);

@@ -53,13 +53,13 @@ class RotaryEmbedding {
   // matter how a prompt was cut. (Under `dynamic` that is what Hugging Face computes token by token; its
   // prefill of a prompt beyond the trained context uses the whole prompt's length for each of its tokens.)
   void apply(Tensor& q, Tensor& k, std::span<const std::int32_t> positions) const;
+  // One of them alone.
+  void rotate(Tensor& x, std::span<const std::int32_t> positions) const;
 
   std::span<const float> inverse_frequencies() const { return inverse_frequencies_; }  // [R/2]
   float magnitude() const { return magnitude_; }
 
  private:
-  void rotate(Tensor& x, std::span<const std::int32_t> positions) const;
-
   RotaryParameters parameters_;
   std::vector<float> inverse_frequencies_;
   float magnitude_ = 1.0F;

@@ -28,6 +28,13 @@ struct RaggedBatch {
   std::int64_t sequence_count() const { return static_cast<std::int64_t>(context_length.size()); }
 };
 
+// Rows of a batch that somebody will read. The others still need keys and values in every layer, but nothing
+// of the last layer beyond those.
+struct WantedRows {
+  std::span<const std::int32_t> rows;  // [R], ascending
+  RaggedBatch batch;                   // these rows alone, of the same N sequences
+};
+
 // One layer of the paged cache, owned by the engine. Keys and values each: [blocks, K, block_size /
 // kKeyGroup] groups of tensor/key_value_layout.h.
 struct KeyValueCacheLayer {

@@ -14,6 +14,12 @@ class AttentionMechanism {
   // q [T, H, D], k and v [T, K, D] f32, already rotated; layer counts from 0 → [T, H, D] f32.
   virtual Tensor attend(int layer, const Tensor& q, const Tensor& k, const Tensor& v,
                         const RaggedBatch& batch, const ops::AttentionParameters& parameters) = 0;
+
+  // The same for the queries of some rows, q [R, H, D] → [R, H, D], with the bits they have among all. Error
+  // internal unless the mechanism keeps a cache.
+  virtual Tensor attend_rows(int layer, const Tensor& q, const Tensor& k, const Tensor& v,
+                             const RaggedBatch& batch, const WantedRows& wanted,
+                             const ops::AttentionParameters& parameters);
 };
 
 }  // namespace tessera::nn

@@ -9,4 +9,12 @@ Tensor PagedAttention::attend(int layer, const Tensor& q, const Tensor& k, const
   return ops::paged_attention(q, batch, cache, parameters);
 }
 
+Tensor PagedAttention::attend_rows(int layer, const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const RaggedBatch& batch, const WantedRows& wanted,
+                                   const ops::AttentionParameters& parameters) {
+  const KeyValueCacheLayer& cache = layers_[static_cast<std::size_t>(layer)];
+  ops::write_key_values(k, v, batch, cache);
+  return ops::paged_attention(q, wanted.batch, cache, parameters);
+}
+
 }  // namespace tessera::nn

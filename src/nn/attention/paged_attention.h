@@ -13,6 +13,8 @@ class PagedAttention final : public AttentionMechanism {
   explicit PagedAttention(std::span<const KeyValueCacheLayer> layers) : layers_(layers) {}
   Tensor attend(int layer, const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                 const ops::AttentionParameters& parameters) override;
+  Tensor attend_rows(int layer, const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
+                     const WantedRows& wanted, const ops::AttentionParameters& parameters) override;
 
  private:
   std::span<const KeyValueCacheLayer> layers_;

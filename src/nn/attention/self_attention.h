@@ -23,9 +23,14 @@ struct SelfAttention {
   std::int64_t head_dim = 0;                      // D
   ops::AttentionParameters parameters;
 
-  // x [T, C] → [T, C]; layer counts from 0.
-  Tensor operator()(int layer, const Tensor& x, const RaggedBatch& batch,
-                    AttentionMechanism& attention) const;
+  // x [T, C] → [T, C]; layer counts from 0. Of `wanted` rows alone → [R, C], with the same bits: then only
+  // keys and values are computed of all.
+  Tensor operator()(int layer, const Tensor& x, const RaggedBatch& batch, AttentionMechanism& attention,
+                    const WantedRows* wanted = nullptr) const;
+
+ private:
+  Tensor attend_rows(int layer, const Tensor& x, const RaggedBatch& batch, AttentionMechanism& attention,
+                     const WantedRows& wanted) const;
 };
 
 // q_proj, k_proj and v_proj out of one fused matrix [(H + 2K)·D, C], in this order.
