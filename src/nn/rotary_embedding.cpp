@@ -123,15 +123,21 @@ RotaryEmbedding::RotaryEmbedding(RotaryParameters parameters) : parameters_(std:
   magnitude_ = static_cast<float>(magnitude_of(p));
 }
 
+bool RotaryEmbedding::has_outgrown(std::int32_t position) const {
+  return parameters_.type == RopeType::dynamic && position >= parameters_.original_max_position_embeddings;
+}
+
 void RotaryEmbedding::apply(Tensor& q, Tensor& k, std::span<const std::int32_t> positions) const {
+  if (std::ranges::none_of(positions, [&](std::int32_t position) { return has_outgrown(position); })) {
+    return ops::rotary_embedding(q, k, positions, inverse_frequencies_, parameters_.layout, magnitude_);
+  }
   rotate(q, positions);
   rotate(k, positions);
 }
 
 void RotaryEmbedding::rotate(Tensor& x, std::span<const std::int32_t> positions) const {
   const RotaryParameters& p = parameters_;
-  const auto outgrown = [&](std::int32_t position) { return position >= p.original_max_position_embeddings; };
-  if (p.type != RopeType::dynamic || std::none_of(positions.begin(), positions.end(), outgrown)) {
+  if (std::ranges::none_of(positions, [&](std::int32_t position) { return has_outgrown(position); })) {
     ops::rotary_embedding(x, positions, inverse_frequencies_, p.layout, magnitude_);
     return;
   }
@@ -139,7 +145,7 @@ void RotaryEmbedding::rotate(Tensor& x, std::span<const std::int32_t> positions)
     const auto row = static_cast<std::int64_t>(t);
     Tensor token = x.rows(row, row + 1);
     const std::span<const std::int32_t> position = positions.subspan(t, 1);
-    if (outgrown(position[0])) {
+    if (has_outgrown(position[0])) {
       const double theta = dynamic_theta(p, std::int64_t{position[0]} + 1);
       ops::rotary_embedding(token, position, scaled_frequencies(p, theta), p.layout, magnitude_);
     } else {

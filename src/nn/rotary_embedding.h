@@ -60,6 +60,9 @@ class RotaryEmbedding {
   float magnitude() const { return magnitude_; }
 
  private:
+  // Whether `dynamic` stretches theta for it.
+  bool has_outgrown(std::int32_t position) const;
+
   RotaryParameters parameters_;
   std::vector<float> inverse_frequencies_;
   float magnitude_ = 1.0F;

@@ -16,5 +16,9 @@ enum class RotaryLayout { half, interleaved };
 void rotary_embedding(Tensor& x, std::span<const std::int32_t> positions,
                       std::span<const float> inverse_frequencies, RotaryLayout layout,
                       float magnitude = 1.0F);
+// Both, with the angles of each position computed once.
+void rotary_embedding(Tensor& q, Tensor& k, std::span<const std::int32_t> positions,
+                      std::span<const float> inverse_frequencies, RotaryLayout layout,
+                      float magnitude = 1.0F);
 
 }  // namespace tessera::ops

@@ -146,6 +146,22 @@ TEST_F(OperationsTest, RotaryEmbeddingTurnsPairs) {
   EXPECT_THROW(rotary_embedding(narrow, positions, frequencies, RotaryLayout::half), Error);
 }
 
+TEST_F(OperationsTest, RotaryEmbeddingOfTwoTensorsEqualsThatOfEach) {
+  const std::vector<std::int32_t> positions{4, 0, 900};
+  const std::vector<float> frequencies{1.0F, 0.25F, 0.01F};
+  for (const RotaryLayout layout : {RotaryLayout::half, RotaryLayout::interleaved}) {
+    Tensor q = normal({3, 4, 7}, 21);
+    Tensor k = normal({3, 1, 7}, 22);
+    Tensor q_alone = normal({3, 4, 7}, 21);
+    Tensor k_alone = normal({3, 1, 7}, 22);
+    rotary_embedding(q, k, positions, frequencies, layout, 1.5F);
+    rotary_embedding(q_alone, positions, frequencies, layout, 1.5F);
+    rotary_embedding(k_alone, positions, frequencies, layout, 1.5F);
+    EXPECT_EQ(std::memcmp(q.raw(), q_alone.raw(), q.bytes()), 0);
+    EXPECT_EQ(std::memcmp(k.raw(), k_alone.raw(), k.bytes()), 0);
+  }
+}
+
 TEST_F(OperationsTest, GatedActivationOfOneTensorEqualsThatOfTwo) {
   const Tensor both = normal({5, 34}, 11);
   const Tensor gate = columns(both, 0, 17);
