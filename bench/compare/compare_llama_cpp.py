@@ -19,6 +19,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+import ratio_chart  # noqa: E402
+
 CASES = ["prefill 128", "prefill 512", "prefill 2048", "prefill 8192", "decode @0", "decode @512", "decode @2048", "decode @4096",
          "decode @8192", "decode @2048 q8_0", "decode @4096 q8_0", "decode @8192 q8_0", "batch 8", "batch 32", "start time", "start memory"]
 DEFAULT = ["prefill 512", "prefill 2048", "prefill 8192", "decode @0", "decode @2048", "decode @4096", "batch 32", "start time",
@@ -145,37 +148,12 @@ def shown(case, figure):
 
 
 def draw(results, path, title):
-    """One bar a case: how many times llama.cpp's figure; a line marks 1."""
-    left, width, row, top = 270, 520, 22, 64
     groups = {}
     for result in results:
-        groups.setdefault(result["model"], []).append(result)
-    rows = len(results) + 1.4 * len(groups)
-    largest = max(2.0, max(result["ratio"] for result in results))
-    height = int(top + rows * row + 40)
-    scale = width / largest
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 90} {height}" font-family="sans-serif" '
-             f'font-size="13"><rect width="100%" height="100%" fill="#ffffff"/>',
-             f'<text x="20" y="28" font-size="17" font-weight="bold" fill="#1f2430">{title}</text>',
-             '<text x="20" y="48" fill="#5c6370">times the speed of llama.cpp (median of alternating runs; longer is better)'
-             '</text>']
-    y = top
-    for model, items in groups.items():
-        y += int(0.9 * row)
-        parts.append(f'<text x="20" y="{y}" font-weight="bold" fill="#1f2430">{model}</text>')
-        y += int(0.5 * row)
-        for item in items:
-            color = "#2a7f62" if item["ratio"] >= 1 else "#b5542c"
-            parts.append(f'<text x="{left - 10}" y="{y + 14}" text-anchor="end" fill="#1f2430">{item["case"]}</text>'
-                         f'<rect x="{left}" y="{y + 3}" width="{max(1, item["ratio"] * scale):.1f}" height="{row - 7}" '
-                         f'rx="2" fill="{color}"/>'
-                         f'<text x="{left + item["ratio"] * scale + 6:.1f}" y="{y + 14}" fill="#1f2430">'
-                         f'{item["ratio"]:.2f}×</text>')
-            y += row
-    parts.append(f'<line x1="{left + scale:.1f}" y1="{top}" x2="{left + scale:.1f}" y2="{y + 4}" stroke="#1f2430" '
-                 f'stroke-dasharray="4 3"/><text x="{left + scale:.1f}" y="{y + 20}" text-anchor="middle" fill="#5c6370">'
-                 f'llama.cpp</text></svg>')
-    pathlib.Path(path).write_text("\n".join(parts) + "\n", encoding="utf-8")
+        bar = (result["case"], result["ratio"], f"{result['ratio']:.2f}×")
+        groups.setdefault(result["model"], []).append(bar)
+    ratio_chart.draw(groups, path, title, "times the speed of llama.cpp (median of alternating runs; longer is better)",
+                     "llama.cpp")
 
 
 def main():
