@@ -36,6 +36,21 @@ using GemmKernel = void (*)(const GemmArguments&);
 enum class GemmPrecision : std::uint8_t { f32, bf16 };
 inline constexpr std::size_t kGemmPrecisionCount = 2;
 
+// The same product in two steps for large matrices: B is packed once, by all threads, then each multiplies
+// its rows of A by it. A panel holds `panel_columns` columns, each `depth` values, rounded up to two.
+struct PanelGemm {
+  std::int64_t panel_columns = 0;  // 0: there is no such form
+  // Rows [depth_begin, depth_end) of all of B, depth_begin even, to their places in `panels`.
+  void (*pack)(const GemmArguments&, std::int64_t depth_begin, std::int64_t depth_end,
+               float* panels) = nullptr;
+  void (*multiply)(const GemmArguments&, const float* panels) = nullptr;
+
+  // Floats that the panels of a B take.
+  std::int64_t floats(std::int64_t depth, std::int64_t columns) const {
+    return (depth + 1) / 2 * ((columns + panel_columns - 1) / panel_columns * panel_columns);
+  }
+};
+
 // dx (+)= dy f'(x).
 using ActivationGradientKernel = void (*)(const float* x, const float* dy, float* dx, std::int64_t count,
                                           bool accumulate);
@@ -129,6 +144,7 @@ using AddToKernel = void (*)(float* total, const float* row, std::int64_t count)
 struct TrainingTable {
   Isa isa = Isa::scalar;
   GemmKernel gemm[kGemmPrecisionCount] = {};
+  PanelGemm panel_gemm_bf16;
   ActivationGradientKernel activation_gradient[kActivationCount] = {};
   GatedActivationGradientKernel gated_activation_gradient[kActivationCount] = {};
   NormGradientKernel rms_norm_gradient = nullptr;
@@ -139,6 +155,10 @@ struct TrainingTable {
   FlashAttentionKernel flash_attention_gradient = nullptr;
   SparseAttentionKernel sparse_attention = nullptr;
   SparseAttentionKernel sparse_attention_gradient = nullptr;
+  // The same with all products in bf16 (sums and exponentials in float32): for head_dim a multiple of 16 and
+  // no cap. Null where this CPU has no such products.
+  FlashAttentionKernel flash_attention_bf16 = nullptr;
+  FlashAttentionKernel flash_attention_gradient_bf16 = nullptr;
   AdamWKernel adamw = nullptr;
   SumOfSquaresKernel sum_of_squares = nullptr;
   AddToKernel add_to = nullptr;

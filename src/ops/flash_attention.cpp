@@ -9,6 +9,7 @@
 #include "kernels/training_table.h"
 #include "ops/backward.h"
 #include "ops/check.h"
+#include "ops/matrix_product.h"
 #include "ops/sparse_attention.h"
 
 namespace tessera::ops {
@@ -89,12 +90,26 @@ std::vector<Unit> units_of(const Inputs& in) {
   return units;
 }
 
-void forward(const Inputs& in, Tensor& y, Tensor& log_sums) {
+struct Kernels {
+  kernels::FlashAttentionKernel forward;
+  kernels::FlashAttentionKernel backward;
+};
+
+// Of the precision in use, where there are such for these sizes.
+Kernels kernels_for(const Inputs& in) {
+  constexpr std::int64_t kVector = 16;
+  const kernels::TrainingTable& table = kernels::active_training();
+  const bool rounded = matmul_precision() == MatmulPrecision::bf16 && table.flash_attention_bf16 != nullptr &&
+                       in.q.dim(2) % kVector == 0 && in.parameters.logit_softcap == 0.0F;
+  if (rounded) return {table.flash_attention_bf16, table.flash_attention_gradient_bf16};
+  return {table.flash_attention, table.flash_attention_gradient};
+}
+
+void forward(const Inputs& in, Tensor& y, Tensor& log_sums, kernels::FlashAttentionKernel kernel) {
   const ProfileTimer timer("flash_attention");
   const std::vector<Unit> units = units_of(in);
   float* output = y.as_mutable<float>().data();
   float* sums = log_sums.as_mutable<float>().data();
-  const auto kernel = kernels::active_training().flash_attention;
   const auto run = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const Unit& unit = units[static_cast<std::size_t>(i)];
@@ -163,9 +178,10 @@ Tensor flash_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   const Inputs in = checked(q, k, v, batch, parameters);
   Tensor y = Tensor::empty(q.shape());
   Tensor log_sums = Tensor::empty({q.dim(0), q.dim(1)});
-  forward(in, y, log_sums);
+  const Kernels kernel = kernels_for(in);
+  forward(in, y, log_sums, kernel.forward);
   if (autograd::Tape* tape = autograd::tape_for({&q, &k, &v})) {
-    record(*tape, in, y, log_sums, kernels::active_training().flash_attention_gradient);
+    record(*tape, in, y, log_sums, kernel.backward);
   }
   return y;
 }

@@ -1,7 +1,9 @@
 #include "ops/matrix_product.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/profile.h"
@@ -26,6 +28,49 @@ double imbalance(std::int64_t count, std::int64_t grain) {
   const std::int64_t pieces = (count + grain - 1) / grain;
   const std::int64_t most = (pieces + threads - 1) / threads * grain;
   return static_cast<double>(std::min(most, count) * threads) / static_cast<double>(count);
+}
+
+// Of B, as much as is packed at a time: 8 MiB, in depth before columns, since each pass over the columns
+// reads A again and each over the depth C.
+constexpr std::int64_t kPackedFloats = std::int64_t{2} << 20;
+constexpr std::int64_t kPackedDepth = 4608;  // a multiple of every kernel's own step
+
+void multiply_by_panels(const kernels::PanelGemm& kernel, const kernels::GemmArguments& g, float* panels) {
+  constexpr std::int64_t kPackGrain = 32;
+  thread_pool().parallel_for(
+      g.depth, kPackGrain, [&](std::int64_t begin, std::int64_t end) { kernel.pack(g, begin, end, panels); });
+  thread_pool().parallel_for(g.rows, kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    kernels::GemmArguments part = g;
+    part.a += begin * g.a_row_stride;
+    part.c += begin * g.c_stride;
+    part.rows = end - begin;
+    kernel.multiply(part, panels);
+  });
+}
+
+void panel_product(const kernels::PanelGemm& kernel, const kernels::GemmArguments& whole) {
+  static thread_local std::vector<float> memory;
+  constexpr std::int64_t kLine = 16;
+  const std::int64_t depth = std::min(whole.depth, kPackedDepth);
+  const std::int64_t fitting = kPackedFloats / kernel.floats(depth, 1) * kernel.panel_columns;
+  const std::int64_t columns = std::min(whole.columns, fitting);
+  const auto floats = static_cast<std::size_t>(kernel.floats(depth, columns) + kLine);
+  if (memory.size() < floats) memory.resize(floats);
+  void* aligned = memory.data();
+  std::size_t space = memory.size() * sizeof(float);
+  auto* panels = static_cast<float*>(std::align(64, (floats - kLine) * sizeof(float), aligned, space));
+  for (std::int64_t k = 0; k < whole.depth; k += depth) {
+    for (std::int64_t column = 0; column < whole.columns; column += columns) {
+      kernels::GemmArguments part = whole;
+      part.a += k * whole.a_depth_stride;
+      part.b += k * whole.b_depth_stride + column * whole.b_column_stride;
+      part.c += column;
+      part.depth = std::min(depth, whole.depth - k);
+      part.columns = std::min(columns, whole.columns - column);
+      part.accumulate = whole.accumulate || k > 0;
+      multiply_by_panels(kernel, part, panels);
+    }
+  }
 }
 
 }  // namespace
@@ -68,6 +113,10 @@ void matrix_product(const ConstMatrixView& a, const ConstMatrixView& b, float* c
                                      .accumulate = accumulate};
   const auto kernel = kernels::active_training().gemm[static_cast<std::size_t>(active_precision)];
   if (a.rows * a.columns * b.columns < kLeastProducts) return kernel(whole);
+  const kernels::PanelGemm& panels = kernels::active_training().panel_gemm_bf16;
+  if (active_precision == MatmulPrecision::bf16 && panels.panel_columns > 0) {
+    return panel_product(panels, whole);
+  }
   // Columns for choice: then each thread packs only the columns it needs.
   if (imbalance(b.columns, kColumnGrain) <= imbalance(a.rows, kRowGrain) + 0.1) {
     thread_pool().parallel_for(b.columns, kColumnGrain, [&](std::int64_t begin, std::int64_t end) {

@@ -2,7 +2,9 @@
 #include "kernels/training_table.h"
 
 #include <array>
+#include <limits>
 
+#include "base/float16.h"
 #include "kernels/ref/training.h"
 #include "numerics/kernel_test_support.h"
 
@@ -112,6 +114,45 @@ TEST_P(TrainingKernels, GemmGivesTheSameBitsHoweverItIsCut) {
       }
     }
     EXPECT_EQ(whole, pieces) << "orientation " << which << " on " << where();
+  }
+}
+
+// The two-step form of large products gives the bits of the one-step form, whoever packs what and takes which
+// rows.
+TEST_P(TrainingKernels, PanelsGiveTheBitsOfGemm) {
+  const PanelGemm& panels = quick().panel_gemm_bf16;
+  if (panels.panel_columns == 0) GTEST_SKIP() << "no panels on " << where();
+  const std::int64_t sizes[][3] = {{1, 1, 1}, {43, 77, 600}, {200, 48, 385}, {9, 129, 31}, {16, 160, 64}};
+  for (const auto& [rows, columns, depth] : sizes) {
+    for (int which = 0; which < 8; ++which) {
+      const std::vector<float> a = normal(rows * depth);
+      const std::vector<float> b = normal(depth * columns);
+      GemmArguments g = arguments_for(a, b, rows, columns, depth, {(which & 1) != 0, (which & 2) != 0});
+      g.accumulate = (which & 4) != 0;
+      std::vector<float> expected = normal((rows - 1) * g.c_stride + columns);
+      GuardedBuffer<float> found(expected, uniform(0, 15));
+      g.c = expected.data();
+      quick().gemm[1](g);
+      // Poisoned: what is not packed must not be read.
+      GuardedBuffer<float> packed(std::vector<float>(static_cast<std::size_t>(panels.floats(depth, columns)),
+                                                     std::numeric_limits<float>::quiet_NaN()),
+                                  0);
+      const std::int64_t border = uniform(0, depth / 2) * 2;
+      panels.pack(g, border, depth, packed.data());
+      panels.pack(g, 0, border, packed.data());
+      g.c = found.data();
+      const std::int64_t row = uniform(0, rows);
+      for (const auto& [begin, end] : {std::pair{row, rows}, std::pair{std::int64_t{0}, row}}) {
+        GemmArguments part = g;
+        part.a += begin * g.a_row_stride;
+        part.c += begin * g.c_stride;
+        part.rows = end - begin;
+        panels.multiply(part, packed.data());
+      }
+      EXPECT_EQ(found.values(), expected)
+          << rows << " x " << columns << " x " << depth << " orientation " << which << " on " << where();
+      ASSERT_TRUE(found.guards_intact() && packed.guards_intact()) << where();
+    }
   }
 }
 
@@ -348,6 +389,136 @@ TEST_P(TrainingKernels, FlashAttention) {
     for (std::size_t which = 0; which < expected.size(); ++which) {
       for (std::size_t i = 0; i < expected[which].size(); ++i) {
         ASSERT_NEAR(found[which][i], expected[which][i], bounds[which])
+            << "result " << which << " element " << i << " of " << c.tokens << " tokens, head_dim "
+            << c.head_dim << ", window " << c.window << " on " << where();
+      }
+    }
+  }
+}
+
+// One head's probabilities and gradients of scores, in double: what bf16 rounds.
+struct AttentionMatrices {
+  std::vector<double> probabilities, dscores;  // [T, T]
+};
+
+AttentionMatrices matrices_of(const FlashAttentionArguments& a, std::int64_t head) {
+  const std::int64_t t = a.tokens;
+  AttentionMatrices m{std::vector<double>(static_cast<std::size_t>(t * t)),
+                      std::vector<double>(static_cast<std::size_t>(t * t))};
+  const auto dot = [&](const float* x, const float* y) {
+    double sum = 0;
+    for (std::int64_t d = 0; d < a.head_dim; ++d) sum += double{x[d]} * double{y[d]};
+    return sum;
+  };
+  for (std::int64_t row = 0; row < t; ++row) {
+    const std::int64_t at = row * a.query_stride + head * a.head_dim;
+    const double delta = dot(a.doutput + at, a.output + at);
+    for (std::int64_t key = 0; key <= row; ++key) {
+      if (a.sliding_window > 0 && key <= row - a.sliding_window) continue;
+      const std::int64_t key_at = key * a.key_value_stride;
+      const double score = dot(a.query + at, a.key + key_at) * double{a.scale};
+      const double p = std::exp(score - double{a.log_sums[row * a.log_sum_stride + head]});
+      const double dp = dot(a.doutput + at, a.value + key_at);
+      m.probabilities[static_cast<std::size_t>(row * t + key)] = p;
+      m.dscores[static_cast<std::size_t>(row * t + key)] = p * (dp - delta) * double{a.scale};
+    }
+  }
+  return m;
+}
+
+// With operands that bf16 holds exactly, what it rounds are P and dS, each by u = 2^-9: an output is off by
+// u sum |p v|, dv by u sum |p dO|, dq by u sum |dS k|, dk by u sum |dS q|, beside the errors of float32.
+TEST_P(TrainingKernels, FlashAttentionInBf16) {
+  const TrainingTable& table = quick();
+  if (table.flash_attention_bf16 == nullptr) GTEST_SKIP() << "no products of bf16 on " << where();
+  const auto rounded = [&](std::int64_t count) {
+    std::vector<float> values = normal(count);
+    for (float& v : values) v = bf16_to_f32(f32_to_bf16(v));
+    return values;
+  };
+  constexpr double kRounding = 1.01 / 512;
+  const AttentionCase cases[] = {{1, 1, 16, 0, 0},   {5, 2, 16, 0, 0},    {64, 1, 32, 0, 0},
+                                 {65, 3, 48, 0, 0},  {150, 1, 64, 17, 0}, {200, 2, 16, 70, 0},
+                                 {129, 4, 80, 64, 0}};
+  for (const AttentionCase& c : cases) {
+    const std::int64_t stride = (c.group + 1) * c.head_dim;
+    const std::int64_t kv_stride = 2 * c.head_dim;
+    const std::vector<float> q = rounded(c.tokens * stride);
+    const std::vector<float> k = rounded(c.tokens * kv_stride);
+    const std::vector<float> v = rounded(c.tokens * kv_stride);
+    const std::vector<float> dy = rounded(c.tokens * stride);
+    const auto poisoned = [](std::int64_t count) {
+      return std::vector<float>(static_cast<std::size_t>(count), -7.0F);
+    };
+    const auto memory = [&] {
+      return std::array{poisoned(c.tokens * stride), poisoned(c.tokens * c.group),
+                        poisoned(c.tokens * stride), poisoned(c.tokens * kv_stride),
+                        poisoned(c.tokens * kv_stride)};
+    };
+    auto expected = memory();
+    auto found = memory();
+    FlashAttentionArguments a{.query = q.data(),
+                              .key = k.data(),
+                              .value = v.data(),
+                              .query_stride = stride,
+                              .key_value_stride = kv_stride,
+                              .log_sum_stride = c.group,
+                              .tokens = c.tokens,
+                              .group_size = c.group,
+                              .head_dim = c.head_dim,
+                              .scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim)),
+                              .sliding_window = c.window,
+                              .doutput = dy.data()};
+    const auto forward = [&](FlashAttentionKernel kernel, auto& results) {
+      a.output = results[0].data();
+      a.log_sums = results[1].data();
+      for (a.head = 0; a.head < c.group; ++a.head) {
+        for (a.row_begin = 0; a.row_begin < c.tokens; a.row_begin = a.row_end) {
+          a.row_end = std::min(c.tokens, a.row_begin + 64);
+          kernel(a);
+        }
+      }
+    };
+    const auto backward = [&](FlashAttentionKernel kernel, auto& results) {
+      a.dquery = results[2].data();
+      a.dkey = results[3].data();
+      a.dvalue = results[4].data();
+      kernel(a);
+    };
+    forward(table.flash_attention_bf16, found);
+    forward(specification().flash_attention, expected);
+    // Both from the same output and log sums, so that what is compared is this one step.
+    backward(table.flash_attention_gradient_bf16, found);
+    backward(specification().flash_attention_gradient, expected);
+    std::array<std::vector<double>, 5> bounds;
+    for (std::size_t i = 0; i < bounds.size(); ++i) bounds[i].assign(expected[i].size(), 0.0);
+    for (std::int64_t head = 0; head < c.group; ++head) {
+      const AttentionMatrices m = matrices_of(a, head);
+      for (std::int64_t row = 0; row < c.tokens; ++row) {
+        for (std::int64_t key = 0; key <= row; ++key) {
+          const auto at = static_cast<std::size_t>(row * c.tokens + key);
+          for (std::int64_t d = 0; d < c.head_dim; ++d) {
+            const auto query_at = static_cast<std::size_t>(row * stride + head * c.head_dim + d);
+            const auto key_at = static_cast<std::size_t>(key * kv_stride + d);
+            const double p = kRounding * m.probabilities[at];
+            const double ds = kRounding * std::abs(m.dscores[at]);
+            bounds[0][query_at] += p * absolute(v[key_at]);
+            bounds[2][query_at] += ds * absolute(k[key_at]);
+            bounds[3][key_at] += ds * absolute(q[query_at]);
+            bounds[4][key_at] += p * absolute(dy[query_at]);
+          }
+        }
+      }
+    }
+    const double d = static_cast<double>(c.head_dim);
+    const double t = static_cast<double>(c.tokens);
+    const double error = 2 * (d + 8) * kU * std::sqrt(d) * 1.5 + (t + d + 16) * kU;  // as in FlashAttention
+    const double dp = 2 * 5 * std::sqrt(d);
+    const double exact[] = {2 * error * 5, error * 10, 8 * error * dp * 5, 8 * error * dp * 5 * std::sqrt(t),
+                            8 * error * 5 * std::sqrt(t)};
+    for (std::size_t which = 0; which < expected.size(); ++which) {
+      for (std::size_t i = 0; i < expected[which].size(); ++i) {
+        ASSERT_NEAR(found[which][i], expected[which][i], bounds[which][i] + exact[which])
             << "result " << which << " element " << i << " of " << c.tokens << " tokens, head_dim "
             << c.head_dim << ", window " << c.window << " on " << where();
       }

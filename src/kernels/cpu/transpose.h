@@ -5,16 +5,16 @@
 
 namespace tessera::kernels::TESSERA_ISA {
 
-// target[j][i] = source[i][j], i and j < kLanes; rows lie the strides apart.
 #if defined(__AVX512F__)
-TESSERA_INLINE void transpose_square(const float* source, std::int64_t source_stride, float* target,
-                                     std::int64_t target_stride) {
+// keep(j, column j) of the kLanes rows that row(i) gives.
+template <typename Row, typename Keep>
+TESSERA_INLINE void transpose_rows(Row row, Keep keep) {
   Float t[16];
   Float u[16];
   TESSERA_UNROLL
   for (int i = 0; i < 8; ++i) {
-    const Float a = load(source + 2 * i * source_stride);
-    const Float b = load(source + (2 * i + 1) * source_stride);
+    const Float a = row(2 * i);
+    const Float b = row(2 * i + 1);
     t[2 * i] = _mm512_unpacklo_ps(a, b);
     t[2 * i + 1] = _mm512_unpackhi_ps(a, b);
   }
@@ -37,13 +37,21 @@ TESSERA_INLINE void transpose_square(const float* source, std::int64_t source_st
     const Float odd_low = _mm512_shuffle_f32x4(u[c], u[4 + c], 0xDD);
     const Float even_high = _mm512_shuffle_f32x4(u[8 + c], u[12 + c], 0x88);
     const Float odd_high = _mm512_shuffle_f32x4(u[8 + c], u[12 + c], 0xDD);
-    store(target + c * target_stride, _mm512_shuffle_f32x4(even_low, even_high, 0x88));
-    store(target + (4 + c) * target_stride, _mm512_shuffle_f32x4(odd_low, odd_high, 0x88));
-    store(target + (8 + c) * target_stride, _mm512_shuffle_f32x4(even_low, even_high, 0xDD));
-    store(target + (12 + c) * target_stride, _mm512_shuffle_f32x4(odd_low, odd_high, 0xDD));
+    keep(c, _mm512_shuffle_f32x4(even_low, even_high, 0x88));
+    keep(4 + c, _mm512_shuffle_f32x4(odd_low, odd_high, 0x88));
+    keep(8 + c, _mm512_shuffle_f32x4(even_low, even_high, 0xDD));
+    keep(12 + c, _mm512_shuffle_f32x4(odd_low, odd_high, 0xDD));
   }
 }
+
+// target[j][i] = source[i][j], i and j < kLanes; rows lie the strides apart.
+TESSERA_INLINE void transpose_square(const float* source, std::int64_t source_stride, float* target,
+                                     std::int64_t target_stride) {
+  transpose_rows([&](int row) TESSERA_LAMBDA { return load(source + row * source_stride); },
+                 [&](int column, Float v) TESSERA_LAMBDA { store(target + column * target_stride, v); });
+}
 #else
+// target[j][i] = source[i][j], i and j < kLanes; rows lie the strides apart.
 TESSERA_INLINE void transpose_square(const float* source, std::int64_t source_stride, float* target,
                                      std::int64_t target_stride) {
   Float t[8];
