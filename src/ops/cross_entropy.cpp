@@ -24,10 +24,15 @@ struct Loss {
   double normalizer = 1.0;
 };
 
-// Rows of logits that are in memory at a time: about 8 MiB. By the shape alone.
-std::int64_t chunk_rows(std::int64_t vocabulary) {
-  constexpr std::int64_t kChunkElements = std::int64_t{1} << 21;
-  return std::clamp<std::int64_t>(kChunkElements / std::max<std::int64_t>(1, vocabulary), 48, 1024) / 24 * 24;
+// Rows of logits that are in memory at a time: at most about 64 MiB, for each chunk reads all of the weights.
+// By the shape alone.
+std::int64_t chunk_rows(std::int64_t rows, std::int64_t vocabulary) {
+  constexpr std::int64_t kChunkElements = std::int64_t{1} << 24;
+  constexpr std::int64_t kTileRows = 24;
+  const std::int64_t most =
+      std::clamp<std::int64_t>(kChunkElements / std::max<std::int64_t>(1, vocabulary), 48, 1024);
+  const std::int64_t chunks = std::max<std::int64_t>(1, (rows + most - 1) / most);
+  return (rows / chunks + kTileRows) / kTileRows * kTileRows;
 }
 
 // Calls use(first row, logits [rows, V]) for every chunk.
@@ -35,7 +40,7 @@ template <typename Use>
 void for_each_chunk(const Loss& loss, Use use) {
   const std::int64_t rows = loss.hidden.dim(0);
   const std::int64_t vocabulary = loss.weight.dim(0);
-  const std::int64_t step = chunk_rows(vocabulary);
+  const std::int64_t step = chunk_rows(rows, vocabulary);
   const autograd::NoGradientScope forward_only;
   Tensor memory = Tensor::empty({std::min(step, rows), vocabulary});
   for (std::int64_t first = 0; first < rows; first += step) {
@@ -70,8 +75,8 @@ void run_rows(const Loss& loss, std::int64_t first, Tensor& logits, float gradie
       });
 }
 
-void backward(autograd::Tape& tape, const Loss& loss, float upstream) {
-  const ProfileTimer timer("linear_cross_entropy backward");
+// Adds `upstream` times the gradients of hidden and weight; the rows' losses, too, where asked for.
+void add_gradients(autograd::Tape& tape, const Loss& loss, float upstream, float* losses) {
   const auto gradient_scale = static_cast<float>(double{upstream} / loss.normalizer);
   if (gradient_scale == 0.0F) return;
   const std::int64_t width = loss.hidden.dim(1);
@@ -80,7 +85,7 @@ void backward(autograd::Tape& tape, const Loss& loss, float upstream) {
   if (tape.tracks(loss.hidden)) dhidden = tape.gradient_to_write(loss.hidden);
   if (tape.tracks(loss.weight)) dweight = tape.gradient_to_write(loss.weight);
   for_each_chunk(loss, [&](std::int64_t first, Tensor& logits) {
-    run_rows(loss, first, logits, gradient_scale, nullptr);
+    run_rows(loss, first, logits, gradient_scale, losses);
     if (dhidden.values.defined()) {
       float* target = dhidden.values.as_mutable<float>().data() + first * width;
       matrix_product(view(logits), view(loss.weight), target, width, dhidden.accumulate);
@@ -90,6 +95,21 @@ void backward(autograd::Tape& tape, const Loss& loss, float upstream) {
       matrix_product(view(logits).transposed(), view(rows), dweight.values.as_mutable<float>().data(), width,
                      dweight.accumulate || first > 0);
     }
+  });
+}
+
+void record(autograd::Tape& tape, Loss loss, const Tensor& result) {
+  if (loss.options.gradient_with_loss) {
+    tape.record({result}, {}, [result](autograd::Tape& t) {
+      if (t.gradient(result).as<float>()[0] == 1.0F) return;
+      fail(ErrorKind::internal, "linear_cross_entropy: gradient_with_loss expects a walk back from 1");
+    });
+    return;
+  }
+  const Tensor hidden = loss.hidden;
+  tape.record({result}, {hidden}, [loss = std::move(loss), result](autograd::Tape& t) {
+    const ProfileTimer timer("linear_cross_entropy backward");
+    add_gradients(t, loss, t.gradient(result).as<float>()[0], nullptr);
   });
 }
 
@@ -121,16 +141,17 @@ Tensor linear_cross_entropy(const Tensor& hidden, const WeightMatrix& weight,
   loss.normalizer =
       static_cast<double>(std::max<std::int64_t>(1, options.normalizer > 0 ? options.normalizer : counted));
   std::vector<float> losses(targets.size());
-  for_each_chunk(
-      loss, [&](std::int64_t first, Tensor& logits) { run_rows(loss, first, logits, 0, losses.data()); });
+  autograd::Tape* const tape = autograd::tape_for({&hidden, &weight.stored()});
+  if (tape != nullptr && options.gradient_with_loss) {
+    add_gradients(*tape, loss, 1.0F, losses.data());
+  } else {
+    for_each_chunk(
+        loss, [&](std::int64_t first, Tensor& logits) { run_rows(loss, first, logits, 0, losses.data()); });
+  }
   double sum = 0;
   for (const float value : losses) sum += double{value};
   Tensor result = Tensor::from_values({1}, std::vector<float>{static_cast<float>(sum / loss.normalizer)});
-  if (autograd::Tape* tape = autograd::tape_for({&hidden, &weight.stored()})) {
-    tape->record({result}, {hidden}, [loss = std::move(loss), result](autograd::Tape& t) {
-      backward(t, loss, t.gradient(result).as<float>()[0]);
-    });
-  }
+  if (tape != nullptr) record(*tape, std::move(loss), result);
   return result;
 }
 

@@ -22,7 +22,8 @@ Tensor loss_of(const models::Model& model, const SequenceBatch& batch, nn::Atten
   return ops::linear_cross_entropy(hidden, head.weight, batch.targets,
                                    {.label_smoothing = static_cast<float>(label_smoothing),
                                     .logit_softcap = head.logit_softcap,
-                                    .normalizer = normalizer});
+                                    .normalizer = normalizer,
+                                    .gradient_with_loss = true});
 }
 
 }  // namespace

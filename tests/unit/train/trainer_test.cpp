@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/thread_pool.h"
+#include "nn/attention/flash_attention.h"
+#include "ops/cross_entropy.h"
 #include "support/test_paths.h"
 #include "training_fixture.h"
 
@@ -71,18 +73,52 @@ std::vector<float> weights_of(const models::Model& model) {
   return values;
 }
 
-TEST(Trainer, GivesTheSameBitsOnAnyNumberOfThreads) {
+void expect_same_bits_on_any_number_of_threads(const TrainerOptions& options) {
   const int before = thread_pool().size();
   std::vector<std::vector<float>> weights;
   for (const int threads : {1, 2, 3}) {
     set_thread_count(threads);
     const auto model = small_gpt();
-    run_steps(*model, trace_options(), 2);
+    run_steps(*model, options, 2);
     weights.push_back(weights_of(*model));
   }
   set_thread_count(before);
   EXPECT_EQ(weights[0], weights[1]);
   EXPECT_EQ(weights[0], weights[2]);
+}
+
+TEST(Trainer, GivesTheSameBitsOnAnyNumberOfThreads) {
+  expect_same_bits_on_any_number_of_threads(trace_options());
+}
+
+TEST(Trainer, GivesTheSameBitsOnAnyNumberOfThreadsInBf16) {
+  if (!ops::has_fast_bf16()) GTEST_SKIP() << "this CPU has no fast bf16 products";
+  TrainerOptions options = trace_options();
+  options.precision = ops::MatmulPrecision::bf16;
+  expect_same_bits_on_any_number_of_threads(options);
+}
+
+// The loss's gradient from its own logits is the one from logits computed again.
+TEST(Trainer, GradientsWithTheLossAreThoseOfTheWalkBack) {
+  std::vector<std::vector<float>> gradients;
+  for (const bool with_loss : {false, true}) {
+    const auto model = small_gpt(kTiny);
+    autograd::Tape tape;
+    for (const models::Parameter& parameter : model->parameters()) tape.watch(parameter.tensor);
+    const SequenceBatch batch(counted_batch(5, 3, 8, 11));
+    const autograd::RecordingScope recording(tape);
+    nn::FlashAttention attention;
+    const Tensor hidden = model->forward(batch.ragged(), attention);
+    const Tensor loss = ops::linear_cross_entropy(hidden, model->output_head().weight, batch.targets,
+                                                  {.label_smoothing = 0.1F, .gradient_with_loss = with_loss});
+    tape.backward(loss);
+    std::vector<float>& all = gradients.emplace_back(loss.as<float>().begin(), loss.as<float>().end());
+    for (const models::Parameter& parameter : model->parameters()) {
+      const Tensor gradient = tape.gradient(parameter.tensor);
+      all.insert(all.end(), gradient.as<float>().begin(), gradient.as<float>().end());
+    }
+  }
+  EXPECT_EQ(gradients[0], gradients[1]);
 }
 
 // Two batches of 3 rows are one of 6: the loss is a mean over all, and only the order of sums differs.
