@@ -23,7 +23,8 @@ namespace {
 struct Flags {
   TrainingConfig config;
   std::int64_t vocabulary = 65;
-  std::int64_t repetitions = 20;
+  std::int64_t repetitions = 3;
+  double seconds = 0;
   bool profile = false;
 };
 
@@ -53,14 +54,16 @@ void run(const Flags& flags) {
   };
   Profile profile;
   std::vector<double> seconds;
-  for (std::int64_t i = 0; i < flags.repetitions + 2; ++i) {
+  double total = 0;
+  for (std::int64_t i = 0; i < flags.repetitions + 2 || total < flags.seconds; ++i) {
     const bool timed = i >= 2;
     std::unique_ptr<ProfileScope> scope;
     if (timed && flags.profile) scope = std::make_unique<ProfileScope>(profile);
     const auto start = std::chrono::steady_clock::now();
     trainer.step(next);
-    if (timed)
-      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    if (!timed) continue;
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    total += seconds.back();
   }
   std::ranges::sort(seconds);
   const double median = seconds[seconds.size() / 2];
@@ -71,8 +74,8 @@ void run(const Flags& flags) {
       "\"peak_megabytes\": {:.1f}}}\n",
       model->parameter_count(), median * 1e3, tokens / median, flops / median * 1e-9, peak_megabytes());
   for (const ProfileEntry& entry : profile.entries()) {
-    fmt::print("{:>8.3f} ms {:>5} calls  {}\n", entry.seconds * 1e3 / static_cast<double>(flags.repetitions),
-               entry.calls / flags.repetitions, entry.operation);
+    fmt::print("{:>8.3f} ms {:>5} calls  {}\n", entry.seconds * 1e3 / static_cast<double>(seconds.size()),
+               entry.calls / static_cast<std::int64_t>(seconds.size()), entry.operation);
   }
 }
 
@@ -89,7 +92,8 @@ int main(int argc, char** argv) {
   app.add_option("--batch", flags.config.batch_size);
   app.add_option("--precision", flags.config.precision);
   app.add_option("--vocabulary", flags.vocabulary);
-  app.add_option("--repetitions", flags.repetitions);
+  app.add_option("--repetitions", flags.repetitions, "steps that are timed, at least");
+  app.add_option("--seconds", flags.seconds, "that the timed steps take, at least");
   app.add_flag("--profile", flags.profile);
   CLI11_PARSE(app, argc, argv);
   try {
