@@ -5,12 +5,15 @@
     venv/bin/python bench/train/compare_pytorch.py results.json [--rounds 5] [--cases small-bf16 full-f32] [--svg FILE]
     venv/bin/python bench/train/compare_pytorch.py results.json --report --svg FILE
 
-A step is forward, loss, backward, clipping and AdamW on random tokens, with two threads on both sides. PyTorch runs
+A step is forward, loss, backward, clipping and AdamW on random tokens, with as many threads (--threads) on both sides. PyTorch runs
 scaled_dot_product_attention and fused AdamW; bf16 is autocast with float32 weights. A case of attention is forward and
 backward of causal attention alone. Every round of a case runs each side for a few seconds, one after the other, and is
 written to results.json when it ends: a run that was interrupted goes on with what is missing, and --pieces N stops after
 N rounds, so that a machine can be held quiet for one at a time. Prints the median of the rounds, the median of the rounds'
 ratios, and each side's largest resident size.
+
+On a machine that others use, --clock cpu --threads 1 counts the processor time of one thread instead of what a clock on the
+wall says: what others take is left out, what they do to caches and memory is not.
 """
 import argparse
 import json
@@ -34,19 +37,18 @@ NAMES = {"small": "0.8M", "full": "10.65M", "gpt2": "124M"}
 ATTENTION = (1, 12, 2048, 64)  # batch, heads, tokens, head_dim
 CASES = [f"{shape}-{precision}" for shape in (*SHAPES, "attention") for precision in ("f32", "bf16")]
 SIDES = ("tessera", "eager", "compiled")
-THREADS = "2"
 
 
 def timed(step, seconds):
     """Median seconds of a step, over at least three and about `seconds` of them, after two that warm up."""
     for _ in range(2):
         step()
+    now = time.process_time if os.environ["COMPARE_CLOCK"] == "cpu" else time.perf_counter
     times = []
-    end = time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < end:
-        start = time.perf_counter()
+    while len(times) < 3 or sum(times) < seconds:
+        start = now()
         step()
-        times.append(time.perf_counter() - start)
+        times.append(now() - start)
     return statistics.median(times)
 
 
@@ -125,7 +127,7 @@ def torch_child(case, side, seconds):
 
     import torch
 
-    torch.set_num_threads(int(THREADS))
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     shape, precision = case.split("-")
     speed = (torch_attention(precision, seconds) if shape == "attention"
              else torch_training(shape, precision, side == "compiled", seconds))
@@ -133,7 +135,8 @@ def torch_child(case, side, seconds):
                       "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
-def measure(case, side, seconds):
+def measure(case, side, arguments):
+    seconds = arguments.seconds
     shape, precision = case.split("-")
     if side != "tessera":
         command = [sys.executable, __file__, "--child", case, side, str(seconds), "-"]
@@ -146,7 +149,10 @@ def measure(case, side, seconds):
         command = [ROOT / "build/release/bench/training_bench", "--layers", layers, "--heads", heads, "--width", width,
                    "--tokens", tokens, "--batch", batch, "--vocabulary", vocabulary, "--precision", precision,
                    "--seconds", seconds]
-    environment = dict(os.environ, OMP_NUM_THREADS=THREADS, TESSERA_THREADS=THREADS)
+    if side == "tessera" and arguments.clock == "cpu":
+        command.append("--cpu-time")
+    threads = str(arguments.threads)
+    environment = dict(os.environ, OMP_NUM_THREADS=threads, TESSERA_THREADS=threads, COMPARE_CLOCK=arguments.clock)
     output = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, env=environment)
     result = json.loads(output.stdout.splitlines()[-1])
     return {name: result[name] for name in ("tokens_per_second", "peak_megabytes")}
@@ -167,7 +173,7 @@ def run(arguments, results):
             if pieces == arguments.pieces:
                 return
             pieces += 1
-            done.append({side: measure(case, side, arguments.seconds) for side in sides_of(case, arguments)})
+            done.append({side: measure(case, side, arguments) for side in sides_of(case, arguments)})
             arguments.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             print(case, {side: round(one["tokens_per_second"]) for side, one in done[-1].items()}, flush=True)
 
@@ -206,6 +212,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", nargs="+", default=CASES, choices=CASES, metavar="CASE", help="of: " + ", ".join(CASES))
     parser.add_argument("--seconds", type=float, default=4.0, help="of steps that each side takes in a round")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--pieces", type=int, default=-1, help="stop after so many rounds of cases")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--report", action="store_true", help="only print and draw what was measured")
