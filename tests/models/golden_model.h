@@ -89,6 +89,9 @@ class SequenceRunner {
   // Without a cache, in one call → logits [T, V].
   std::vector<float> dense(std::span<const TokenId> tokens) {
     nn::DenseAttention attention;
+    return without_cache(tokens, attention);
+  }
+  std::vector<float> without_cache(std::span<const TokenId> tokens, nn::AttentionMechanism& attention) {
     return forward({std::vector<TokenId>(tokens.begin(), tokens.end())}, {0}, attention);
   }
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -100,6 +101,21 @@ TEST_F(TrainingRun, ChoosesTheAttentionOfEachLayer) {
   run_training(mixed, {});
   EXPECT_EQ(nlohmann::json::parse(file("mixed", "latest/config.json")).at("attention_mechanisms"),
             nlohmann::json({"dense", "flash"}));
+}
+
+TEST_F(TrainingRun, TrainsWithSparsePatternsAndKeepsTheirSettings) {
+  TrainingConfig sparse = config("sparse");
+  sparse.steps = 3;
+  sparse.attention = "sparse_heads";
+  sparse.attention_heads = "sparse_local,sparse_fixed";
+  sparse.attention_stride = 4;
+  sparse.attention_columns = 1;
+  EXPECT_TRUE(std::isfinite(run_training(sparse, {}).last_loss));
+  const auto written = nlohmann::json::parse(file("sparse", "latest/config.json"));
+  EXPECT_EQ(written.at("attention_heads"), nlohmann::json({"sparse_local", "sparse_fixed"}));
+  EXPECT_EQ(written.at("attention_stride"), 4);
+  EXPECT_EQ(written.at("attention_columns"), 1);
+  EXPECT_EQ(written.count("attention_window"), 0U);
 }
 
 // Stopped after any step and gone on from there, a run ends in the same bits: weights, optimizer, data order.
