@@ -2,7 +2,7 @@
 // largest resident memory, of one layer's attention as training runs it.
 //   attention_length_bench measure RESULTS.tsv flash sliding_window ...   appends a line for each length
 //   attention_length_bench draw RESULTS.tsv FOLDER                        writes attention_*.svg
-// TESSERA_THREADS and TESSERA_ISA choose what is measured. A new mechanism: a line in kMechanisms.
+// TESSERA_THREADS and TESSERA_ISA choose what is measured. A new mechanism: a line in mechanisms().
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -15,6 +15,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <string>
@@ -42,54 +43,6 @@ constexpr double kSecondsPerCase = 0.4;
 // sqrt T, to a multiple of 16: what makes the cost of Sparse Transformers T sqrt T.
 std::int64_t stride_for(std::int64_t T) {
   return std::max<std::int64_t>(16, std::llround(std::sqrt(static_cast<double>(T)) / 16) * 16);
-}
-
-struct Mechanism {
-  std::string name;
-  std::function<AttentionConfig(std::int64_t T)> config;
-  std::int64_t longest = 32768;  // beyond, it takes minutes
-};
-
-AttentionConfig with_pattern(AttentionKind kind, const AttentionPattern& pattern) {
-  AttentionConfig config;
-  config.kind = kind;
-  config.patterns = {pattern};
-  return config;
-}
-
-AttentionConfig plain(AttentionKind kind) {
-  AttentionConfig config;
-  config.kind = kind;
-  return config;
-}
-
-const std::vector<Mechanism>& mechanisms() {
-  static const std::vector<Mechanism> all = {
-      {"dense", [](std::int64_t) { return plain(AttentionKind::dense); }, 2048},
-      {"flash", [](std::int64_t) { return plain(AttentionKind::flash); }},
-      {"sliding_window",
-       [](std::int64_t) {
-         return with_pattern(AttentionKind::sliding_window,
-                             {.kind = PatternKind::sliding_window, .window = 256});
-       }},
-      {"sparse_strided",
-       [](std::int64_t T) {
-         return with_pattern(AttentionKind::sparse_strided,
-                             {.kind = PatternKind::strided, .stride = stride_for(T)});
-       }},
-      {"sparse_fixed",
-       [](std::int64_t T) {
-         return with_pattern(AttentionKind::sparse_fixed,
-                             {.kind = PatternKind::fixed, .stride = stride_for(T), .columns = 8});
-       }},
-      {"bigbird",
-       [](std::int64_t T) {
-         return with_pattern(
-             AttentionKind::bigbird,
-             {.kind = PatternKind::bigbird, .block = 64, .random_blocks = 3, .seed = 1, .length = T});
-       }},
-  };
-  return all;
 }
 
 Tensor normal(const Shape& shape, std::uint64_t seed) {
@@ -123,6 +76,62 @@ struct Case {
   RaggedBatch batch;
 };
 
+// Attention to the tokens of a case, under the tape of whoever asks.
+using Attend = std::function<Tensor(const Case&)>;
+
+Attend by_factory(const AttentionConfig& config) {
+  ops::AttentionParameters parameters;
+  parameters.scale = 1.0F / std::sqrt(static_cast<float>(kHeadDim));
+  const std::shared_ptr<nn::AttentionMechanism> mechanism = nn::make_attention_mechanism(config);
+  return [mechanism, parameters](const Case& c) {
+    return mechanism->attend(0, c.q, c.k, c.v, c.batch, parameters);
+  };
+}
+
+Attend plain(AttentionKind kind) {
+  AttentionConfig config;
+  config.kind = kind;
+  return by_factory(config);
+}
+
+Attend with(AttentionKind kind, const AttentionPattern& pattern) {
+  AttentionConfig config;
+  config.kind = kind;
+  config.patterns = {pattern};
+  return by_factory(config);
+}
+
+struct Mechanism {
+  std::string name;
+  std::function<Attend(std::int64_t T)> make;
+  std::int64_t longest = 32768;  // beyond, it takes minutes
+};
+
+const std::vector<Mechanism>& mechanisms() {
+  using AttentionKind::sparse_fixed;
+  using AttentionKind::sparse_strided;
+  using PatternKind::fixed;
+  using PatternKind::strided;
+  static const std::vector<Mechanism> all = {
+      {"dense", [](auto) { return plain(AttentionKind::dense); }, 2048},
+      {"flash", [](auto) { return plain(AttentionKind::flash); }},
+      {"sliding_window",
+       [](auto) {
+         return with(AttentionKind::sliding_window, {.kind = PatternKind::sliding_window, .window = 256});
+       }},
+      {"sparse_strided",
+       [](auto T) { return with(sparse_strided, {.kind = strided, .stride = stride_for(T)}); }},
+      {"sparse_fixed",
+       [](auto T) { return with(sparse_fixed, {.kind = fixed, .stride = stride_for(T), .columns = 8}); }},
+      {"bigbird",
+       [](auto) {
+         return with(AttentionKind::bigbird,
+                     {.kind = PatternKind::bigbird, .block = 64, .random_blocks = 3, .seed = 1});
+       }},
+  };
+  return all;
+}
+
 struct Seconds {
   double forward = 0;
   double backward = 0;
@@ -134,14 +143,14 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Seconds once(const Case& c, nn::AttentionMechanism& attention, const ops::AttentionParameters& parameters) {
+Seconds once(const Case& c, const Attend& attend) {
   autograd::Tape tape;
   for (const Tensor& input : {c.q, c.k, c.v}) tape.watch(input);
   Tensor y;
   Seconds seconds;
   seconds.forward = seconds_of([&] {
     const autograd::RecordingScope recording(tape);
-    y = attention.attend(0, c.q, c.k, c.v, c.batch, parameters);
+    y = attend(c);
   });
   const Tensor loss = Tensor::zeros({1});  // sum of y dy
   tape.record({loss}, {}, [&](autograd::Tape& t) {
@@ -155,12 +164,10 @@ Seconds once(const Case& c, nn::AttentionMechanism& attention, const ops::Attent
 
 Seconds fastest(const Mechanism& mechanism, std::int64_t T) {
   const Case c(T);
-  const auto attention = nn::make_attention_mechanism(mechanism.config(T));
-  ops::AttentionParameters parameters;
-  parameters.scale = 1.0F / std::sqrt(static_cast<float>(kHeadDim));
+  const Attend attend = mechanism.make(T);
   Seconds best{INFINITY, INFINITY};
   for (double spent = 0; spent < kSecondsPerCase;) {
-    const Seconds found = once(c, *attention, parameters);
+    const Seconds found = once(c, attend);
     best.forward = std::min(best.forward, found.forward);
     best.backward = std::min(best.backward, found.backward);
     spent += found.forward + found.backward;

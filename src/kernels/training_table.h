@@ -153,8 +153,6 @@ struct TrainingTable {
   CrossEntropyKernel cross_entropy = nullptr;
   FlashAttentionKernel flash_attention = nullptr;
   FlashAttentionKernel flash_attention_gradient = nullptr;
-  SparseAttentionKernel sparse_attention = nullptr;
-  SparseAttentionKernel sparse_attention_gradient = nullptr;
   // The same with all products in bf16 (sums and exponentials in float32): for head_dim a multiple of 16 and
   // no cap. Null where this CPU has no such products.
   FlashAttentionKernel flash_attention_bf16 = nullptr;
@@ -162,6 +160,8 @@ struct TrainingTable {
   AdamWKernel adamw = nullptr;
   SumOfSquaresKernel sum_of_squares = nullptr;
   AddToKernel add_to = nullptr;
+  SparseAttentionKernel sparse_attention = nullptr;
+  SparseAttentionKernel sparse_attention_gradient = nullptr;
 };
 
 // The table of one ISA. Error bad_usage when this CPU lacks it.

@@ -10,7 +10,6 @@
 #include "ops/backward.h"
 #include "ops/check.h"
 #include "ops/matrix_product.h"
-#include "ops/sparse_attention.h"
 
 namespace tessera::ops {
 namespace {
@@ -174,7 +173,6 @@ void record(autograd::Tape& tape, const Inputs& in, const Tensor& y, const Tenso
 
 Tensor flash_attention(const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                        const AttentionParameters& parameters) {
-  if (!parameters.patterns.empty()) return sparse_attention(q, k, v, batch, parameters);
   const Inputs in = checked(q, k, v, batch, parameters);
   Tensor y = Tensor::empty(q.shape());
   Tensor log_sums = Tensor::empty({q.dim(0), q.dim(1)});
