@@ -156,7 +156,6 @@ void write_key_values(const Tensor& k, const Tensor& v, const RaggedBatch& batch
 
 Tensor paged_attention(const Tensor& q, const RaggedBatch& batch, const KeyValueCacheLayer& cache,
                        const AttentionParameters& parameters) {
-  if (!parameters.patterns.empty()) return paged_sparse_attention(q, batch, cache, parameters);
   const ProfileTimer timer("attention");
   expect_f32(q, "paged_attention: q");
   expect_rank(q, 3, "paged_attention: q");
@@ -169,6 +168,7 @@ Tensor paged_attention(const Tensor& q, const RaggedBatch& batch, const KeyValue
     if (length > capacity)
       fail(ErrorKind::internal, "paged_attention: context {} in blocks for {}", length, capacity);
   }
+  if (!parameters.patterns.empty()) return paged_sparse_attention(q, batch, cache, parameters);
   Tensor y = Tensor::empty(q.shape());
   kernels::AttentionArguments common;
   common.query = q.as<float>().data();

@@ -7,12 +7,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "kernels/key_value_copy.h"
 #include "kernels/sparse_tiles.h"
-#include "ops/check.h"
 #include "ops/sparse_attention.h"
 #include "tensor/storage.h"
 
@@ -209,19 +207,6 @@ class PagedSparseRun {
 
 Tensor paged_sparse_attention(const Tensor& q, const RaggedBatch& batch, const KeyValueCacheLayer& cache,
                               const AttentionParameters& parameters) {
-  const ProfileTimer timer("attention");
-  expect_f32(q, "paged_sparse_attention: q");
-  expect_rank(q, 3, "paged_sparse_attention: q");
-  expect_shape(
-      q,
-      {batch.token_count(), q.dim(1) / cache.num_key_value_heads * cache.num_key_value_heads, cache.head_dim},
-      "paged_sparse_attention: q");
-  const std::int64_t capacity = batch.blocks_per_sequence * cache.block_size;
-  for (const std::int32_t length : batch.context_length) {
-    if (length > capacity) {
-      fail(ErrorKind::internal, "paged_sparse_attention: context {} in blocks for {}", length, capacity);
-    }
-  }
   Tensor y = Tensor::empty(q.shape());
   PagedSparseRun(q, y, batch, cache, parameters)();
   return y;

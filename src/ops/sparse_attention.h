@@ -17,7 +17,8 @@ void expect_within(const AttentionPattern& pattern, std::int64_t length);
 Tensor sparse_attention(const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                         const AttentionParameters& parameters);
 
-// paged_attention for parameters.patterns, which must be causal: each piece of a sequence's tokens meets
+// What paged_attention() does, once it has checked its arguments, for parameters.patterns, which must be
+// causal: each piece of a sequence's tokens meets
 // copies of the keys and values it sees, laid side by side. The same bits however the prompt is cut.
 Tensor paged_sparse_attention(const Tensor& q, const RaggedBatch& batch, const KeyValueCacheLayer& cache,
                               const AttentionParameters& parameters);
