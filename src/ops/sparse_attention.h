@@ -18,8 +18,8 @@ Tensor sparse_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
                         const AttentionParameters& parameters);
 
 // What paged_attention() does, once it has checked its arguments, for parameters.patterns, which must be
-// causal: each piece of a sequence's tokens meets
-// copies of the keys and values it sees, laid side by side. The same bits however the prompt is cut.
+// causal: each piece of a sequence's tokens meets copies of the keys and values it sees, laid side by side.
+// The same bits however the prompt is cut.
 Tensor paged_sparse_attention(const Tensor& q, const RaggedBatch& batch, const KeyValueCacheLayer& cache,
                               const AttentionParameters& parameters);
 
