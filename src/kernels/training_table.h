@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/cpu_features.h"
+#include "kernels/attention_dropout.h"
 #include "kernels/kernel_table.h"
 #include "kernels/sparse_attention.h"
 
@@ -103,6 +104,7 @@ struct FlashAttentionArguments {
   float scale = 1.0F;
   std::int64_t sliding_window = 0;  // 0: all
   float logit_softcap = 0.0F;       // 0: none
+  AttentionDropout dropout = {};    // row t of head g is first_row + t * log_sum_stride + g
   // The forward alone: rows [row_begin, row_end) of head `head`.
   std::int64_t head = 0;
   std::int64_t row_begin = 0;
@@ -153,8 +155,8 @@ struct TrainingTable {
   CrossEntropyKernel cross_entropy = nullptr;
   FlashAttentionKernel flash_attention = nullptr;
   FlashAttentionKernel flash_attention_gradient = nullptr;
-  // The same with all products in bf16 (sums and exponentials in float32): for head_dim a multiple of 16 and
-  // no cap. Null where this CPU has no such products.
+  // The same with all products in bf16 (sums and exponentials in float32): for head_dim a multiple of 16,
+  // no cap and no dropout. Null where this CPU has no such products.
   FlashAttentionKernel flash_attention_bf16 = nullptr;
   FlashAttentionKernel flash_attention_gradient_bf16 = nullptr;
   AdamWKernel adamw = nullptr;

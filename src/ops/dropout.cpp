@@ -53,13 +53,19 @@ DropoutPosition dropout_position() {
   return active_scope != nullptr ? active_scope->position_ : DropoutPosition{};
 }
 
-Tensor dropout(Tensor x) {
-  if (active_scope == nullptr || active_scope->position_.probability == 0.0) return x;
-  expect_f32(x, "dropout: x");
+DropoutMask next_dropout_mask() {
+  if (active_scope == nullptr || active_scope->position_.probability == 0.0) return {};
   DropoutPosition& at = active_scope->position_;
-  const Mask mask{.key = at.seed * 0xd1342543de82ef95ULL + ++at.calls * 0x2545f4914f6cdd1dULL,
-                  .threshold = static_cast<std::uint32_t>(at.probability * 4294967296.0),
-                  .scale = static_cast<float>(1.0 / (1.0 - at.probability))};
+  return {at.seed * 0xd1342543de82ef95ULL + ++at.calls * 0x2545f4914f6cdd1dULL, at.probability};
+}
+
+Tensor dropout(Tensor x) {
+  const DropoutMask drawn = next_dropout_mask();
+  if (drawn.probability == 0.0) return x;
+  expect_f32(x, "dropout: x");
+  const Mask mask{.key = drawn.key,
+                  .threshold = static_cast<std::uint32_t>(drawn.probability * 4294967296.0),
+                  .scale = drawn.scale()};
   mask.apply(x);
   if (autograd::Tape* tape = autograd::tape_for({&x})) {
     tape->record_in_place(x, [x, mask](autograd::Tape& t) {

@@ -14,8 +14,16 @@ struct DropoutPosition {
   std::uint64_t calls = 0;  // masks that have been taken
 };
 
+// One call's mask: what is drawn by `key` below the probability is dropped. probability 0: nothing.
+struct DropoutMask {
+  std::uint64_t key = 0;
+  double probability = 0.0;
+  float scale() const { return static_cast<float>(1.0 / (1.0 - probability)); }
+};
+
 // While one lives, dropout() of this thread sets elements to zero with this probability and scales the others
-// by 1 / (1 - probability). The masks of the calls follow from the seed and their order.
+// by 1 / (1 - probability); flash_attention() does so with its probabilities. The masks of the calls follow
+// from the seed and their order.
 class DropoutScope {
  public:
   DropoutScope(double probability, std::uint64_t seed);
@@ -27,12 +35,15 @@ class DropoutScope {
  private:
   friend Tensor dropout(Tensor x);
   friend DropoutPosition dropout_position();
+  friend DropoutMask next_dropout_mask();
   DropoutPosition position_;
   DropoutScope* outer_;
 };
 
 // Of this thread's innermost scope; probability 0 outside of one.
 DropoutPosition dropout_position();
+// Takes the next mask of this thread's innermost scope.
+DropoutMask next_dropout_mask();
 
 // x, of any shape, changed in its place and returned; as it is outside of a DropoutScope. What a model's
 // forward calls wherever training may drop.

@@ -9,6 +9,7 @@
 #include "kernels/training_table.h"
 #include "ops/backward.h"
 #include "ops/check.h"
+#include "ops/dropout.h"
 #include "ops/matrix_product.h"
 
 namespace tessera::ops {
@@ -20,6 +21,7 @@ struct Inputs {
   Tensor q, k, v;
   std::vector<std::int32_t> query_start;  // [N + 1]
   AttentionParameters parameters;
+  kernels::AttentionDropout dropout = {};
 
   std::int64_t heads() const { return q.dim(1); }
   std::int64_t key_value_heads() const { return k.dim(1); }
@@ -48,11 +50,21 @@ Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBa
   return {q, k, v, {batch.query_start.begin(), batch.query_start.end()}, parameters};
 }
 
+kernels::AttentionDropout next_attention_dropout() {
+  const DropoutMask mask = next_dropout_mask();
+  if (mask.probability == 0.0) return {};
+  return {.key = mask.key,
+          .threshold = static_cast<std::uint32_t>(mask.probability * 2147483648.0),
+          .scale = mask.scale()};
+}
+
 // The heads of sequence `n` that share key/value head `head`; outputs and gradients are added by the callers.
 kernels::FlashAttentionArguments arguments_of(const Inputs& in, std::int64_t n, std::int64_t head) {
   const std::int64_t first = in.query_start[static_cast<std::size_t>(n)];
   const std::int64_t head_dim = in.q.dim(2);
   const std::int64_t key_value_at = (first * in.key_value_heads() + head) * head_dim;
+  kernels::AttentionDropout dropout = in.dropout;
+  dropout.first_row = first * in.heads() + head * in.group();
   return {.query = in.q.as<float>().data() + (first * in.heads() + head * in.group()) * head_dim,
           .key = in.k.as<float>().data() + key_value_at,
           .value = in.v.as<float>().data() + key_value_at,
@@ -64,7 +76,8 @@ kernels::FlashAttentionArguments arguments_of(const Inputs& in, std::int64_t n, 
           .head_dim = head_dim,
           .scale = in.parameters.scale,
           .sliding_window = in.parameters.sliding_window,
-          .logit_softcap = in.parameters.logit_softcap};
+          .logit_softcap = in.parameters.logit_softcap,
+          .dropout = dropout};
 }
 
 // One tile of rows of one head.
@@ -99,7 +112,8 @@ Kernels kernels_for(const Inputs& in) {
   constexpr std::int64_t kVector = 16;
   const kernels::TrainingTable& table = kernels::active_training();
   const bool rounded = matmul_precision() == MatmulPrecision::bf16 && table.flash_attention_bf16 != nullptr &&
-                       in.q.dim(2) % kVector == 0 && in.parameters.logit_softcap == 0.0F;
+                       in.q.dim(2) % kVector == 0 && in.parameters.logit_softcap == 0.0F &&
+                       in.dropout.threshold == 0;
   if (rounded) return {table.flash_attention_bf16, table.flash_attention_gradient_bf16};
   return {table.flash_attention, table.flash_attention_gradient};
 }
@@ -173,7 +187,8 @@ void record(autograd::Tape& tape, const Inputs& in, const Tensor& y, const Tenso
 
 Tensor flash_attention(const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                        const AttentionParameters& parameters) {
-  const Inputs in = checked(q, k, v, batch, parameters);
+  Inputs in = checked(q, k, v, batch, parameters);
+  in.dropout = next_attention_dropout();
   Tensor y = Tensor::empty(q.shape());
   Tensor log_sums = Tensor::empty({q.dim(0), q.dim(1)});
   const Kernels kernel = kernels_for(in);

@@ -6,7 +6,8 @@
 namespace tessera::ops {
 
 // Each sequence of the batch on its own tokens: q [T, H, D], k and v [T, K, D] f32 → [T, H, D]; the same as
-// dense_attention within float32 rounding. Bit-identical on any number of threads.
+// dense_attention within float32 rounding. Within a DropoutScope (ops/dropout.h) probabilities are dropped
+// after the softmax. Bit-identical on any number of threads.
 Tensor flash_attention(const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                        const AttentionParameters& parameters);
 

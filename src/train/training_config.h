@@ -116,7 +116,8 @@ void for_each_setting(Config& c, Visitor&& visit) {
   visit("beta2", "of the second moment", c.beta2);
   visit("weight-decay", "of matrices alone", c.weight_decay);
   visit("clip", "longest gradient; 0: any", c.clip);
-  visit("dropout", "share of elements that are dropped of embeddings and residual branches", c.dropout);
+  visit("dropout", "share that is dropped of embeddings, attention's probabilities and residual branches",
+        c.dropout);
   visit("label-smoothing", "share of the target that all tokens get", c.label_smoothing);
   visit("evaluate-every", "steps between measurements on the whole validation file; 0: at the end alone",
         c.evaluate_every);

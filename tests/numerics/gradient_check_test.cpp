@@ -132,6 +132,10 @@ TEST_F(GradientCheck, Attention) {
   constexpr std::int64_t kDim = 3;
   for (const std::int64_t window : {0, 3}) {
     for (const double cap : {0.0, 1.5}) {
+      // With the cap, a quarter of the probabilities is dropped too.
+      const AttentionDropout dropout{.key = 5,
+                                     .threshold = cap > 0 ? std::uint32_t{1} << 29U : 0,
+                                     .scale = cap > 0 ? 4.0F / 3.0F : 1.0F};
       Values q = normal(kTokens * kDim);
       Values k = normal(kTokens * kDim);
       Values v = normal(kTokens * kDim);
@@ -146,7 +150,8 @@ TEST_F(GradientCheck, Attention) {
                                           .head_dim = kDim,
                                           .scale = 0.7,
                                           .sliding_window = window,
-                                          .softcap = cap};
+                                          .softcap = cap,
+                                          .dropout = dropout};
       };
       const auto output = [&] {
         Values y(kTokens * kDim);

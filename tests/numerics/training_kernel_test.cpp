@@ -324,15 +324,17 @@ TEST_P(TrainingKernels, CrossEntropyOfLogitsFarApart) {
 struct AttentionCase {
   std::int64_t tokens, group, head_dim, window;
   float softcap;
+  double dropout = 0.0;
 };
 
 // A score is off by e = (D + 8) u scale sum |q k|, so probabilities relatively by 2 e + (T + 8) u; the output
 // mixes values by them. In the backward p, dp and delta are off likewise, and every gradient is a sum of
 // products of them: 8 times the relative error of all, times the largest sum of magnitudes.
 TEST_P(TrainingKernels, FlashAttention) {
-  const AttentionCase cases[] = {{1, 1, 8, 0, 0},     {5, 2, 16, 0, 0},   {64, 1, 32, 0, 0},
-                                 {65, 3, 24, 0, 0},   {130, 2, 20, 0, 5}, {150, 1, 64, 17, 0},
-                                 {200, 2, 16, 70, 2}, {129, 4, 80, 64, 0}};
+  const AttentionCase cases[] = {{1, 1, 8, 0, 0},         {5, 2, 16, 0, 0},    {64, 1, 32, 0, 0},
+                                 {65, 3, 24, 0, 0},       {130, 2, 20, 0, 5},  {150, 1, 64, 17, 0},
+                                 {200, 2, 16, 70, 2},     {129, 4, 80, 64, 0}, {67, 2, 20, 0, 0, 0.3},
+                                 {150, 3, 16, 40, 2, 0.6}};
   for (const AttentionCase& c : cases) {
     const std::int64_t stride = (c.group + 1) * c.head_dim;  // a head of somebody else beside ours
     const std::int64_t kv_stride = 2 * c.head_dim;
@@ -352,6 +354,10 @@ TEST_P(TrainingKernels, FlashAttention) {
                               .scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim)),
                               .sliding_window = c.window,
                               .logit_softcap = c.softcap,
+                              .dropout = {.key = 77,
+                                          .threshold = static_cast<std::uint32_t>(c.dropout * 2147483648.0),
+                                          .scale = static_cast<float>(1 / (1 - c.dropout)),
+                                          .first_row = 1000},
                               .doutput = dy.data()};
     const auto run = [&](const TrainingTable& table, std::vector<float>* memory) {
       a.output = memory[0].data();
@@ -384,8 +390,10 @@ TEST_P(TrainingKernels, FlashAttention) {
     const double error = 2 * (d + 8) * kU * std::sqrt(d) * 1.5 + (t + d + 16) * kU;  // sum |q k| <= 1.5 D
     const double largest = 5;                                                        // of normal values
     const double dp = 2 * largest * std::sqrt(d);
-    const double bounds[] = {2 * error * largest, error * 10, 8 * error * dp * largest,
-                             8 * error * dp * largest * std::sqrt(t), 8 * error * largest * std::sqrt(t)};
+    const double kept = 1 / (1 - c.dropout);  // what stays is larger, and its errors with it
+    const double bounds[] = {kept * 2 * error * largest, error * 10, kept * 8 * error * dp * largest,
+                             kept * 8 * error * dp * largest * std::sqrt(t),
+                             kept * 8 * error * largest * std::sqrt(t)};
     for (std::size_t which = 0; which < expected.size(); ++which) {
       for (std::size_t i = 0; i < expected[which].size(); ++i) {
         ASSERT_NEAR(found[which][i], expected[which][i], bounds[which])

@@ -97,6 +97,17 @@ TESSERA_INLINE float online_softmax(const FlashAttentionArguments& a, float* row
   return factor;
 }
 
+// Drops of the probabilities (or their gradients) of query `t`, in a row of kFlashTile, those that dropout
+// says.
+static void flash_dropout(const FlashAttentionArguments& a, std::int64_t head, std::int64_t t,
+                          std::int64_t first_key, float* row) {
+  const std::uint32_t key = attention_dropout_row(a.dropout, t * a.log_sum_stride + head);
+  const auto first = static_cast<std::uint32_t>(first_key);
+  for (std::uint32_t c = 0; c < kFlashTile; ++c) {
+    row[c] *= attention_dropout_factor(a.dropout, key, first + c);
+  }
+}
+
 static void flash_attention_tile(const FlashAttentionArguments& a, std::int64_t row, std::int64_t rows) {
   float* scores = thread_scratch(kFlashTile * kFlashTile);
   float tops[kFlashTile];
@@ -113,6 +124,7 @@ static void flash_attention_tile(const FlashAttentionArguments& a, std::int64_t 
     for (std::int64_t r = 0; r < rows; ++r) {
       const VisibleKeys seen = visible_keys(a, row + r, key, keys);
       const float factor = online_softmax(a, scores + r * kFlashTile, seen, keys, tops[r], totals[r]);
+      if (a.dropout.threshold != 0) flash_dropout(a, a.head, row + r, key, scores + r * kFlashTile);
       if (key > first && factor != 1.0F) scale_row(output + r * a.query_stride, factor, a.head_dim);
     }
     gemm({.a = scores,
@@ -148,8 +160,8 @@ struct FlashGradientTile {
   const float* deltas;   // [group][T]: dO . O of each row
 };
 
-// probabilities = p and gradients = p (dp - delta) scale (1 - (score / cap)^2), from the raw scores in
-// `probabilities` and dp in `gradients`.
+// probabilities = p, dropped, and gradients = p (dp - delta) scale (1 - (score / cap)^2), from the raw scores
+// in `probabilities` and dp in `gradients`.
 static void flash_score_gradients(const FlashAttentionArguments& a, const FlashGradientTile& tile,
                                   std::int64_t head, std::int64_t row, std::int64_t rows, std::int64_t key,
                                   std::int64_t keys) {
@@ -158,6 +170,8 @@ static void flash_score_gradients(const FlashAttentionArguments& a, const FlashG
   for (std::int64_t r = 0; r < rows; ++r) {
     float* p = tile.probabilities + r * kFlashTile;
     float* ds = tile.gradients + r * kFlashTile;
+    const bool drops = a.dropout.threshold != 0;
+    if (drops) flash_dropout(a, head, row + r, key, ds);
     const Float log_sum = broadcast(a.log_sums[(row + r) * a.log_sum_stride + head]);
     const Float delta = broadcast(tile.deltas[head * a.tokens + row + r]);
     for_each_part(keys, [&](std::int64_t c, std::int64_t rest) TESSERA_LAMBDA {
@@ -173,6 +187,7 @@ static void flash_score_gradients(const FlashAttentionArguments& a, const FlashG
     const auto hide = [&](std::int64_t c) { p[c] = ds[c] = 0.0F; };
     for (std::int64_t c = 0; c < seen.low; ++c) hide(c);
     for (std::int64_t c = seen.high > seen.low ? seen.high : seen.low; c < keys; ++c) hide(c);
+    if (drops) flash_dropout(a, head, row + r, key, p);  // dV is of what was kept
   }
 }
 

@@ -81,7 +81,10 @@ AttentionHead<float> head_of(const FlashAttentionArguments& a, std::int64_t head
           .head_dim = a.head_dim,
           .scale = double{a.scale},
           .sliding_window = a.sliding_window,
-          .softcap = double{a.logit_softcap}};
+          .softcap = double{a.logit_softcap},
+          .dropout = a.dropout,
+          .row_stride = a.log_sum_stride,
+          .row_offset = head};
 }
 
 void flash_attention(const FlashAttentionArguments& a) {

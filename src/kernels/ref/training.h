@@ -139,7 +139,16 @@ struct AttentionHead {
   double scale = 1.0;
   std::int64_t sliding_window = 0;
   double softcap = 0.0;
+  AttentionDropout dropout = {};
+  std::int64_t row_stride = 1;  // row t is number first_row + t * row_stride + row_offset
+  std::int64_t row_offset = 0;
 
+  // What dropout makes of p[t, s]: 0 or 1 / (1 - probability), times it.
+  double kept(std::int64_t t, std::int64_t s) const {
+    if (dropout.threshold == 0) return 1.0;
+    const std::uint32_t row = attention_dropout_row(dropout, t * row_stride + row_offset);
+    return double{attention_dropout_factor(dropout, row, static_cast<std::uint32_t>(s))};
+  }
   std::int64_t first_key(std::int64_t t) const {
     return sliding_window > 0 ? std::max<std::int64_t>(0, t - sliding_window + 1) : 0;
   }
@@ -162,7 +171,8 @@ struct AttentionHead {
   }
 };
 
-// o[t] = sum_s p[t, s] v[s], p = softmax over the keys that t sees (Vaswani et al. 2017, equation 1).
+// o[t] = sum_s m[t, s] p[t, s] v[s], m what dropout keeps (1 without), p = softmax over the keys that t sees
+// (Vaswani et al. 2017, equation 1).
 template <typename Real>
 void attention_rows(const AttentionHead<Real>& head, std::int64_t begin, std::int64_t end, Real* output,
                     Real* log_sums, std::int64_t log_sum_stride) {
@@ -171,7 +181,7 @@ void attention_rows(const AttentionHead<Real>& head, std::int64_t begin, std::in
     const double log_sum = head.log_sum(t);
     std::fill(mixture.begin(), mixture.end(), 0.0);
     for (std::int64_t s = head.first_key(t); s <= t; ++s) {
-      const double p = std::exp(head.score(t, s) - log_sum);
+      const double p = head.kept(t, s) * std::exp(head.score(t, s) - log_sum);
       for (std::size_t d = 0; d < mixture.size(); ++d) {
         mixture[d] += p * double{head.value[s * head.kv_stride + static_cast<std::int64_t>(d)]};
       }
@@ -184,8 +194,8 @@ void attention_rows(const AttentionHead<Real>& head, std::int64_t begin, std::in
 }
 
 // With delta[t] = sum_d do[t, d] o[t, d]:
-//   dv[s] += sum_t p[t, s] do[t]
-//   dscore[t, s] = p[t, s] (do[t] . v[s] - delta[t])  (1 - (score / cap)^2)
+//   dv[s] += sum_t m[t, s] p[t, s] do[t]
+//   dscore[t, s] = p[t, s] (m[t, s] do[t] . v[s] - delta[t])  (1 - (score / cap)^2)
 //   dq[t] = scale sum_s dscore[t, s] k[s],   dk[s] += scale sum_t dscore[t, s] q[t]
 // (Dao et al. 2022, appendix B.2). dq is written, dk and dv are added to.
 template <typename Real>
@@ -207,11 +217,13 @@ void attention_gradient(const AttentionHead<Real>& head, const Real* output, con
       for (std::int64_t d = 0; d < head.head_dim; ++d) {
         dp += double{dout[d]} * double{head.value[s * head.kv_stride + d]};
       }
+      const double kept = head.kept(t, s);
+      dp *= kept;
       double dscore = p * (dp - delta) * head.scale;
       if (head.softcap > 0) dscore *= 1.0 - (score / head.softcap) * (score / head.softcap);
       for (std::int64_t d = 0; d < head.head_dim; ++d) {
         const std::int64_t at = s * head.kv_stride + d;
-        dvalue[at] += static_cast<Real>(p * double{dout[d]});
+        dvalue[at] += static_cast<Real>(kept * p * double{dout[d]});
         dkey[at] += static_cast<Real>(dscore * double{head.query[t * head.stride + d]});
         dq[static_cast<std::size_t>(d)] += dscore * double{head.key[at]};
       }
