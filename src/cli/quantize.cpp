@@ -49,6 +49,7 @@ rows become Q5_0, Q5_1 and Q8_0, and rows that are no multiple of 32 become F16;
 
 Examples:
   tessera quantize ./SmolLM2-135M-Instruct smollm2-q8.gguf Q8_0
+  tessera quantize run/model/latest mine.gguf F32          what tessera train left, unchanged
   tessera quantize model-f16.gguf model-q4.gguf Q4_K_M)";
 
 // Compared on when --report names no text: Abraham Lincoln's address at Gettysburg, 1863.
@@ -98,6 +99,7 @@ void check(const QuantizeFlags& flags) {
 void say(const engine::QuantizationJob& job) {
   const auto line = [](const std::string& text) { fmt::print(stderr, "{}\n", terminal_safe(text)); };
   for (const std::string& text : engine::describe_plan(job.plan)) line(text);
+  if (!job.contents.note.empty()) line("note: " + job.contents.note);
   std::set<std::string_view> rounded_again;
   for (const engine::PlannedTensor& tensor : job.plan) {
     if (traits(tensor.from).quantized && tensor.to != tensor.from && traits(tensor.to).quantized) {

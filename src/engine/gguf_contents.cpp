@@ -10,6 +10,7 @@
 #include "engine/vocabulary_export.h"
 #include "formats/gguf.h"
 #include "models/gguf_export.h"
+#include "text/gguf_tokenizer_json.h"
 
 namespace tessera::engine {
 namespace {
@@ -45,6 +46,33 @@ GgufContents copy_of_gguf(const formats::ModelFiles& files) {
   return contents;
 }
 
+void add_text(GgufContents& contents, std::string_view key, std::string text) {
+  const auto owned = std::make_shared<const std::string>(std::move(text));
+  contents.pairs.push_back({std::string(key), std::string_view(*owned), {}});
+  contents.owners.push_back(owned);
+}
+
+void add_vocabulary(const formats::ModelFiles& files, std::int64_t vocab_size, GgufContents& contents) {
+  try {
+    const auto vocabulary = std::make_shared<const Metadata>(
+        export_vocabulary(files.tokenizer_json, files.tokenizer_config, vocab_size));
+    for (const auto& [key, entry] : vocabulary->entries()) {
+      const bool types = key == "tokenizer.ggml.token_type";  // i32 in every other file
+      contents.pairs.push_back(
+          {key, entry.value, types ? std::optional(formats::GgufValueType::i32) : std::nullopt});
+    }
+    contents.owners.push_back(vocabulary);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unsupported) throw;
+    add_text(contents, text::kGgufTokenizerJsonKey, read_file(files.tokenizer_json));
+    if (!files.tokenizer_config.empty()) {
+      add_text(contents, text::kGgufTokenizerConfigKey, read_file(files.tokenizer_config));
+    }
+    contents.note = fmt::format(
+        "{}; the whole tokenizer.json is in the file instead, for programs that read it", error.what());
+  }
+}
+
 GgufContents converted(const formats::ModelFiles& files) {
   models::GgufExport model = models::export_to_gguf(files.weights);
   GgufContents contents;
@@ -58,21 +86,8 @@ GgufContents converted(const formats::ModelFiles& files) {
       std::filesystem::path(files.weights->origin()).lexically_normal().filename().string());
   contents.pairs.push_back({"general.name", std::string_view(*name), {}});
   contents.owners = {files.weights, name};
-  if (!files.tokenizer_json.empty()) {
-    const auto vocabulary = std::make_shared<const Metadata>(
-        export_vocabulary(files.tokenizer_json, files.tokenizer_config, model.vocab_size));
-    for (const auto& [key, entry] : vocabulary->entries()) {
-      const bool types = key == "tokenizer.ggml.token_type";  // i32 in every other file
-      contents.pairs.push_back(
-          {key, entry.value, types ? std::optional(formats::GgufValueType::i32) : std::nullopt});
-    }
-    contents.owners.push_back(vocabulary);
-  }
-  if (files.chat_template) {
-    const auto text = std::make_shared<const std::string>(*files.chat_template);
-    contents.pairs.push_back({"tokenizer.chat_template", std::string_view(*text), {}});
-    contents.owners.push_back(text);
-  }
+  if (!files.tokenizer_json.empty()) add_vocabulary(files, model.vocab_size, contents);
+  if (files.chat_template) add_text(contents, "tokenizer.chat_template", *files.chat_template);
   return contents;
 }
 

@@ -27,6 +27,7 @@ constexpr std::array kKeys = {
     KeyPair{"vocab_size", "vocab_size"},
     KeyPair{"rms_norm_eps", "attention.layer_norm_rms_epsilon"},
     KeyPair{"layer_norm_epsilon", "attention.layer_norm_epsilon"},
+    KeyPair{"activation_function", "activation_function"},  // ours; other programs do not write it
     KeyPair{"sliding_window", "attention.sliding_window"},
     KeyPair{"sliding_window_pattern", "attention.sliding_window_pattern"},
     KeyPair{"attn_logit_softcapping", "attn_logit_softcapping"},

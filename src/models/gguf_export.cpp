@@ -13,6 +13,7 @@
 #include "models/config_reader.h"
 #include "models/decoder_model.h"
 #include "models/gemma_model.h"
+#include "models/gguf_export_layer_norm.h"
 #include "models/model.h"
 #include "models/rotary_config.h"
 #include "models/weight_loader.h"
@@ -54,10 +55,10 @@ constexpr std::array kFamilies = {
 };
 
 const Family& family_of(const WeightSource& source) {
-  std::string known;
+  std::string known = "GPT2LMHeadModel, PlainTransformerForCausalLM";
   for (const Family& family : kFamilies) {
     if (family.hugging_face == source.architecture()) return family;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", family.hugging_face);
+    known += fmt::format(", {}", family.hugging_face);
   }
   fail(ErrorKind::unsupported, "{}: expected an architecture that can become GGUF ({}), found '{}'",
        source.origin(), known, printable(source.architecture()));
@@ -345,6 +346,9 @@ class Exporter {
 }  // namespace
 
 GgufExport export_to_gguf(const std::shared_ptr<const WeightSource>& source) {
+  if (source->architecture() == "GPT2LMHeadModel") return export_gpt2_to_gguf(source);
+  if (source->architecture() == "PlainTransformerForCausalLM")
+    return export_plain_transformer_to_gguf(source);
   return Exporter(source).run();
 }
 

@@ -27,9 +27,8 @@ struct GgufExport {
   std::vector<ExportedTensor> tensors;
 };
 
-// Checks the whole model first, by making it. Error unsupported: an architecture without counterpart here
-// (GPT-2, the plain decoder), or a configuration value that GGUF has no key for, by name; bad_input as
-// create_model().
+// Checks the whole model first, by making it. Error unsupported: an architecture without counterpart here, or
+// a configuration value that GGUF has no key for, by name; bad_input as create_model().
 GgufExport export_to_gguf(const std::shared_ptr<const WeightSource>& source);
 
 }  // namespace tessera::models

@@ -1,6 +1,8 @@
 // GPT-2 (Radford et al. 2019): learned positions, LayerNorm before each half, GELU, biases everywhere. Its
 // checkpoints store matrices input-major ("Conv1D"), so these are turned once at load; GGUF stores them the
 // usual way round.
+#include "models/gpt2.h"
+
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -52,27 +54,6 @@ class Gpt2 final : public Model {
   std::size_t parameter_bytes_ = 0;
 };
 
-// Most checkpoints name their tensors "transformer.h.0...", the first ones "h.0...".
-std::string prefix_of(const WeightSource& source) {
-  return source.naming() == NamingScheme::hugging_face && source.find("wte.weight") != nullptr
-             ? ""
-             : "transformer.";
-}
-
-Naming naming_of(const std::string& prefix) {
-  return {.layer_prefix = prefix + "h.",
-          .exceptions = {{"transformer.wte", "token_embd"},
-                         {"transformer.wpe", "position_embd"},
-                         {"transformer.ln_f", "output_norm"},
-                         {"ln_1", "attn_norm"},
-                         {"attn.c_attn", "attn_qkv"},
-                         {"attn.c_proj", "attn_output"},
-                         {"ln_2", "ffn_norm"},
-                         {"mlp.c_fc", "ffn_up"},
-                         {"mlp.c_proj", "ffn_down"}},
-          .ignored_suffixes = {".attn.bias", ".attn.masked_bias"}};  // the causal mask, stored as a buffer
-}
-
 // A Conv1D of the checkpoint as a Linear: weight [in, out] becomes [out, in].
 nn::Linear load_conv1d(WeightLoader& weights, std::int64_t layer, std::string_view module, std::int64_t out,
                        std::int64_t in, Bias bias) {
@@ -114,8 +95,8 @@ void Gpt2::read_dimensions(const ConfigReader& config, const WeightLoader& weigh
 
 Gpt2::Gpt2(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  const std::string prefix = prefix_of(source);
-  WeightLoader weights(source, naming_of(prefix), options.weight_form);
+  const std::string prefix = gpt2_prefix(source);
+  WeightLoader weights(source, gpt2_naming(prefix), options.weight_form);
   read_dimensions(config, weights, prefix);
   config.forbid_true("add_cross_attention");
   const std::int64_t hidden = config_.hidden_size;
@@ -180,6 +161,26 @@ std::unique_ptr<Model> create_gpt2(const WeightSource& source, const ModelOption
 }
 
 }  // namespace
+
+std::string gpt2_prefix(const WeightSource& source) {
+  return source.naming() == NamingScheme::hugging_face && source.find("wte.weight") != nullptr
+             ? ""
+             : "transformer.";
+}
+
+Naming gpt2_naming(const std::string& prefix) {
+  return {.layer_prefix = prefix + "h.",
+          .exceptions = {{"transformer.wte", "token_embd"},
+                         {"transformer.wpe", "position_embd"},
+                         {"transformer.ln_f", "output_norm"},
+                         {"ln_1", "attn_norm"},
+                         {"attn.c_attn", "attn_qkv"},
+                         {"attn.c_proj", "attn_output"},
+                         {"ln_2", "ffn_norm"},
+                         {"mlp.c_fc", "ffn_up"},
+                         {"mlp.c_proj", "ffn_down"}},
+          .ignored_suffixes = {".attn.bias", ".attn.masked_bias"}};  // the causal mask, stored as a buffer
+}
 
 Architecture gpt2() { return {{"gpt2", {"GPT2LMHeadModel"}, {"gpt2"}}, create_gpt2}; }
 

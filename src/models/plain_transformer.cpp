@@ -10,6 +10,8 @@
 //   model.embed_tokens.weight [V, C], lm_head.weight [V, C] unless tied, and for each layer i, below
 //   model.layers.i: self_attn.{q,k,v,o}_proj.{weight [C, C], bias}, self_attn_layer_norm.{weight, bias},
 //   fc1.{weight [F, C], bias}, fc2.{weight [C, F], bias}, final_layer_norm.{weight, bias}.
+#include "models/plain_transformer.h"
+
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -78,10 +80,11 @@ void PlainTransformer::read_dimensions(const ConfigReader& config) {
 
 PlainTransformer::PlainTransformer(const WeightSource& source, const ModelOptions& options) {
   const ConfigReader config(source);
-  WeightLoader weights(source, {}, options.weight_form);
+  WeightLoader weights(source, plain_transformer_naming(), options.weight_form);
   read_dimensions(config);
-  const ops::Activation activation = config.activation("hidden_act", "relu");
-  const double epsilon = config.positive_or("layer_norm_eps", 1e-5);
+  const ops::Activation activation =
+      config.activation(config.is_gguf() ? "activation_function" : "hidden_act", "relu");
+  const double epsilon = config.positive_or(config.is_gguf() ? "layer_norm_epsilon" : "layer_norm_eps", 1e-5);
   const std::int64_t hidden = config_.hidden_size;
   embed_tokens_ =
       nn::Embedding(weights.matrix(weights.name("model.embed_tokens", "weight"), config_.vocab_size, hidden));
@@ -142,8 +145,16 @@ std::unique_ptr<Model> create_plain_transformer(const WeightSource& source, cons
 
 }  // namespace
 
+Naming plain_transformer_naming() {
+  return {.exceptions = {{"self_attn_layer_norm", "attn_output_norm"},
+                         {"final_layer_norm", "layer_output_norm"},
+                         {"fc1", "ffn_up"},
+                         {"fc2", "ffn_down"}}};
+}
+
 Architecture plain_transformer() {
-  return {{"plain_transformer", {"PlainTransformerForCausalLM"}, {}}, create_plain_transformer};
+  return {{"plain_transformer", {"PlainTransformerForCausalLM"}, {"plain_transformer"}},
+          create_plain_transformer};
 }
 
 }  // namespace tessera::models

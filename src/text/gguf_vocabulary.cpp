@@ -7,8 +7,10 @@
 #include "text/bpe.h"
 #include "text/byte_level.h"
 #include "text/gguf_pre_tokenizers.h"
+#include "text/gguf_tokenizer_json.h"
 #include "text/pipeline_tokenizer.h"
 #include "text/sentencepiece_bpe.h"
+#include "text/tokenizer_json.h"
 
 namespace tessera::text {
 namespace {
@@ -254,6 +256,16 @@ class GgufVocabularyLoader {
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_gguf_tokenizer(const Metadata& metadata) {
+  // Whole files, where GGUF's own keys could not say the same.
+  const auto whole = metadata.find_string(kGgufTokenizerJsonKey);
+  if (whole && !metadata.contains(kModelKey)) {
+    const auto file = [&](std::string_view key, std::string_view text) {
+      return MappedFile::from_bytes(metadata.where(key), std::string(text));
+    };
+    const auto config = metadata.find_string(kGgufTokenizerConfigKey);
+    return read_tokenizer_json(file(kGgufTokenizerJsonKey, *whole),
+                               config ? file(kGgufTokenizerConfigKey, *config) : nullptr);
+  }
   return GgufVocabularyLoader(metadata).load();
 }
 

@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
 
@@ -72,6 +74,60 @@ TEST_F(TrainCommand, PrintsALineAStepAndLeavesACheckpoint) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.errors;
   EXPECT_THAT(resumed.output, HasSubstr("resumes at step 5"));
   EXPECT_THAT(resumed.output, HasSubstr("step 8/8"));
+}
+
+// A character model of either architecture, as a folder and as GGUF: the same tokenizer, the same greedy
+// text.
+TEST_F(TrainCommand, WhatItLeavesBecomesGguf) {
+  const auto run = [&](const std::vector<std::string>& arguments) {
+    const CommandResult result = run_tessera(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    return result;
+  };
+  const auto at = [&](const char* name) { return (folder_.path() / name).string(); };
+  {
+    std::ofstream text(at("text.txt"));
+    for (int i = 0; i < 60; ++i) text << "the cat sat on the mat\nür " << i << "\n";
+  }
+  run({"tokenizer", "train", "--type", "char", "-o", at("tokenizer"), at("text.txt")});
+  run({"data", "-m", at("tokenizer/tokenizer.json"), "-o", at("characters"), at("text.txt")});
+  for (const std::string architecture : {"gpt2", "llama"}) {
+    run({"train",
+         "--data",
+         at("characters"),
+         "--out",
+         at(architecture.c_str()),
+         "--architecture",
+         architecture,
+         "--steps",
+         "30",
+         "--layers",
+         "2",
+         "--heads",
+         "2",
+         "--hidden-size",
+         "32",
+         "--seq-len",
+         "24",
+         "--batch-size",
+         "4",
+         "--warmup",
+         "2",
+         "--learning-rate",
+         "0.01"});
+    const std::string folder = at((architecture + "/latest").c_str());
+    const std::string gguf = at((architecture + ".gguf").c_str());
+    const CommandResult converted = run({"quantize", folder, gguf, "F32"});
+    EXPECT_THAT(converted.errors, HasSubstr("the whole tokenizer.json is in the file"));
+    const auto text_of = [&](const std::string& model) {
+      return run({"generate", "-m", model, "-p", "the cat", "--temp", "0", "-n", "12", "--json"}).output;
+    };
+    const auto generated = [](const std::string& json) { return nlohmann::json::parse(json).at("text"); };
+    EXPECT_EQ(generated(text_of(gguf)), generated(text_of(folder))) << architecture;
+    EXPECT_NE(generated(text_of(gguf)), "");
+    run({"quantize", folder, at((architecture + "-q8.gguf").c_str()), "Q8_0"});
+    text_of(at((architecture + "-q8.gguf").c_str()));
+  }
 }
 
 TEST_F(TrainCommand, FlagsWinOverTheFile) {

@@ -14,10 +14,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // What GGUF cannot say, by golden model: dynamic NTK, attention scaled otherwise than by the head's size
-// (Gemma), a window in the upper layers alone, input-major matrices, and an architecture GGUF does not have.
+// (Gemma), a window in the upper layers alone.
 const std::set<std::string>& without_counterpart() {
-  static const std::set<std::string> kNames = {"llama_dynamic", "qwen2_sliding",     "gpt2",
-                                               "gpt2_bare",     "plain_transformer", "gemma3_scaled"};
+  static const std::set<std::string> kNames = {"llama_dynamic", "qwen2_sliding", "gemma3_scaled"};
   return kNames;
 }
 

@@ -199,6 +199,9 @@ TEST(GoldenCoverage, EveryRegisteredArchitectureHasGoldenValues) {
   ASSERT_FALSE(models::registered_architectures().empty());
   for (const models::ArchitectureNames& names : models::registered_architectures()) {
     for (const std::string& name : names.hugging_face) EXPECT_TRUE(proven.contains(name)) << name;
+    // Our own, which no other converter writes: gguf_export_test.cpp writes it from the golden folder and
+    // holds it to the same golden logits.
+    if (names.name == "plain_transformer") continue;
     for (const std::string& name : names.gguf) EXPECT_TRUE(proven.contains(name)) << name;
   }
 }
