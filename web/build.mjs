@@ -33,7 +33,10 @@ const onlyWoff2 = {
 async function bundle() {
   const result = await build({
     absWorkingDir: here,
-    entryPoints: { page: "src/main.tsx", style: "src/styles/page.css", theme: "src/theme.ts" },
+    entryPoints: {
+      page: "src/main.tsx", style: "src/styles/page.css", theme: "src/theme.ts",
+      training: "src/training/main.tsx", training_style: "src/styles/training.css",
+    },
     outdir: "assets",
     publicPath: "/assets",
     entryNames: "[name]-[hash]",
@@ -102,11 +105,12 @@ function assetName(files, stem, extension) {
 
 async function pageFiles() {
   const { files, inputs } = await bundle();
-  const html = readFileSync(join(here, "index.html"), "utf8")
+  const page = (script, style) => Buffer.from(readFileSync(join(here, "index.html"), "utf8")
     .replace("THEME_SCRIPT", assetName(files, "theme", ".js"))
-    .replace("PAGE_SCRIPT", assetName(files, "page", ".js"))
-    .replace("PAGE_STYLE", assetName(files, "style", ".css"));
-  files.set("/", Buffer.from(html));
+    .replace("PAGE_SCRIPT", assetName(files, script, ".js"))
+    .replace("PAGE_STYLE", assetName(files, style, ".css")));
+  files.set("/", page("page", "style"));
+  files.set("/training", page("training", "training_style"));
   files.set("/assets/licenses.txt", Buffer.from(licences(inputs)));
   return files;
 }
@@ -121,7 +125,7 @@ function pack(files) {
     return offset - bytes.length;
   };
   for (const [path, bytes] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const extension = path === "/" ? "html" : path.split(".").pop();
+    const extension = path.includes(".") ? path.split(".").pop() : "html";
     const type = contentTypes[extension];
     if (!type) throw new Error(`${path}: no content type for .${extension}`);
     const etag = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
@@ -144,7 +148,7 @@ if (option === "--pack") {
   writeFileSync(target, pack(files));
 } else {
   for (const [path, bytes] of files) {
-    const file = join(target, path === "/" ? "index.html" : path);
+    const file = join(target, path === "/" ? "index.html" : path.includes(".") ? path : `${path}.html`);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, bytes);
   }

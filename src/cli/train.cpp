@@ -3,6 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -11,7 +15,9 @@
 #include "cli/options.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
+#include "cli/training_monitor.h"
 #include "cli/training_samples.h"
+#include "cli/training_server.h"
 #include "train/training_run.h"
 
 namespace tessera::cli {
@@ -29,11 +35,17 @@ A character model of a text, in a minute or two (docs/training.md):
 
 --config FILE holds the same settings as YAML ("learning-rate: 1e-3"); flags win over it.
 In a terminal a progress bar stands below the lines; RUN/metrics.jsonl has every step.
+--serve shows curves and samples at http://127.0.0.1:8080/training while the run goes on, and talks with the newest
+checkpoint there and at / (chat, story, OpenAI's API).
 Ctrl-C writes a checkpoint and stops; --resume goes on from the newest complete one, to the same bits.
 )";
 
+constexpr int kUsualPort = 8080;
+constexpr int kMostPort = 65535;
+
 struct TrainFlags {
   std::string yaml;
+  std::optional<int> port;  // of the live view
   TrainingConfig config;
   // Copies a setting that was given as a flag into another configuration.
   std::vector<std::function<void(TrainingConfig&)>> given;
@@ -90,14 +102,17 @@ class TrainingScreen {
     return events;
   }
   void clear() { display_.clear(); }
-
- private:
+  // Any thread.
   void print(const std::string& text) {
+    const std::lock_guard lock(mutex_);
     display_.clear();
     fmt::print("{}\n", terminal_safe(text));
     std::fflush(stdout);
   }
+
+ private:
   void show(const char* stage, std::uint64_t done, std::uint64_t all, const char* unit, double per_second) {
+    const std::lock_guard lock(mutex_);
     display_.show({.stage = stage,
                    .subject = "the model",
                    .done = done,
@@ -117,7 +132,43 @@ class TrainingScreen {
   }
 
   bool every_step_;
+  std::mutex mutex_;
   ProgressDisplay display_;
+};
+
+// Lets the live view hear everything that the screen hears.
+class LiveView {
+ public:
+  LiveView(int port, const std::string& run, TrainingScreen& screen)
+      : monitor_(run),
+        server_(static_cast<std::uint16_t>(port), run, monitor_,
+                [&screen](const std::string& text) { screen.print(text); }) {
+    screen.print("the run is on " + server_.url());
+  }
+
+  train::TrainingEvents listening(train::TrainingEvents events) {
+    events.begin = [this](std::int64_t step) {
+      monitor_.begin(step);
+      server_.look_for_checkpoint();
+    };
+    events.step = [this, told = std::move(events.step)](const StepLine& line) {
+      monitor_.add(line);
+      told(line);
+    };
+    events.sample = [this, told = std::move(events.sample)](const train::SampleLine& sample) {
+      monitor_.add(sample);
+      told(sample);
+    };
+    events.checkpoint = [this, told = std::move(events.checkpoint)](const std::string& path) {
+      told(path);
+      server_.look_for_checkpoint();
+    };
+    return events;
+  }
+
+ private:
+  TrainingMonitor monitor_;
+  TrainingServer server_;
 };
 
 void train_model(const TrainFlags& flags) {
@@ -126,7 +177,14 @@ void train_model(const TrainFlags& flags) {
   for (const auto& copy : flags.given) copy(config);
   const InterruptGuard interrupt;
   TrainingScreen screen(!is_terminal(STDOUT_FILENO));
-  const train::TrainingResult result = train::run_training(config, screen.events(), interrupt.flag());
+  train::TrainingEvents events = screen.events();
+  std::optional<LiveView> view;
+  if (flags.port) {
+    train::check_training_config(config);
+    view.emplace(*flags.port, config.out, screen);
+    events = view->listening(std::move(events));
+  }
+  const train::TrainingResult result = train::run_training(config, events, interrupt.flag());
   screen.clear();
   const char* how = result.stopped           ? "stopped after"
                     : result.out_of_patience ? "no better for long, ended after"
@@ -149,6 +207,13 @@ void define_train(CLI::App& app) {
   train::for_each_setting(flags->config, [&](const char* name, const char* help, auto& field) {
     add_setting(app, flags, name, help, field);
   });
+  app.add_option("--serve", flags->port,
+                 "show the run on this port of the machine while it goes on; 0: any free one")
+      ->envname(environment_name("--train-serve"))
+      ->type_name("[PORT]")
+      ->expected(0, 1)
+      ->check(CLI::Range(0, kMostPort))
+      ->default_str(std::to_string(kUsualPort));
   app.footer(kFooter);
   app.callback([flags] { train_model(*flags); });
 }

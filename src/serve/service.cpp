@@ -53,6 +53,7 @@ Service::Service(const ServiceOptions& options)
       store_workers_(options.sessions) {
   add_operator_routes();
   add_web_routes(routes_, WebAssets::embedded());
+  if (options.training != nullptr) add_training_routes(routes_, WebAssets::embedded(), *options.training);
   add_openai_routes();
   add_token_routes();
   add_session_routes(routes_, store_workers_);

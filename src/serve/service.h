@@ -15,6 +15,7 @@
 #include "serve/route_table.h"
 #include "serve/server_status.h"
 #include "serve/store_workers.h"
+#include "serve/training_view.h"
 
 namespace tessera::serve {
 
@@ -23,6 +24,7 @@ struct ServiceOptions {
   std::vector<std::string> allowed_hosts = {};
   std::vector<std::string> cors_origins = {};
   StoreWorkersOptions sessions = {};
+  const TrainingView* training = nullptr;  // a run beside this server; must outlive it
 };
 
 class Service final : public HttpHandler {

@@ -131,7 +131,7 @@ const WebAsset* WebAssets::find(std::string_view path) const {
 HttpResponse web_response(const WebAssets& assets, const HttpRequest& request) {
   const WebAsset* asset = assets.find(request.path);
   if (asset == nullptr) {
-    if (request.path == "/") return missing_page(assets.missing_reason());
+    if (!request.path.starts_with("/assets/")) return missing_page(assets.missing_reason());
     throw ApiError(404, "no such file of the page: " + printable(request.path), "", "not_found");
   }
   HttpResponse response{.content_type = std::string(asset->content_type), .headers = page_headers()};
@@ -140,8 +140,9 @@ HttpResponse web_response(const WebAssets& assets, const HttpRequest& request) {
   response.headers.emplace_back("ETag", tag);
   response.headers.emplace_back("Vary", "Accept-Encoding");
   // Names under /assets/ change with their content; the page itself is asked for anew each time.
-  response.headers.emplace_back("Cache-Control",
-                                asset->path == "/" ? "no-cache" : "public, max-age=31536000, immutable");
+  response.headers.emplace_back("Cache-Control", asset->path.starts_with("/assets/")
+                                                     ? "public, max-age=31536000, immutable"
+                                                     : "no-cache");
   if (request.header("if-none-match").find(tag) != std::string_view::npos) {
     response.status = 304;
     return response;

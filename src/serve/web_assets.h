@@ -12,7 +12,7 @@
 namespace tessera::serve {
 
 struct WebAsset {
-  std::string_view path;  // "/" or "/assets/NAME"
+  std::string_view path;  // "/", "/training" or "/assets/NAME"
   std::string_view content_type;
   std::string_view etag;   // without quotes
   std::string_view bytes;  // as they are
@@ -41,7 +41,8 @@ class WebAssets {
 };
 
 // The file that `request` asks for: compressed when the client takes that, 304 when it has it already (RFC
-// 9110, 13.1.2). Without a page, "/" says so and how to build it (status 501). ApiError 404: no such file.
+// 9110, 13.1.2). Without a page, "/" and "/training" say so and how to build it (status 501). ApiError 404:
+// no such file.
 HttpResponse web_response(const WebAssets& assets, const HttpRequest& request);
 
 // "/" and "/assets/{file}", open to everybody: they hold nothing of anybody's.

@@ -128,11 +128,6 @@ std::string metrics_line(const StepLine& line) {
   return entry.dump();
 }
 
-std::string sample_line(const SampleLine& sample) {
-  const nlohmann::ordered_json entry{{"step", sample.step}, {"prompt", sample.prompt}, {"text", sample.text}};
-  return entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 class Run {
  public:
   Run(const TrainingConfig& config, const TrainingEvents& events, const std::atomic<bool>* stop)
@@ -275,7 +270,7 @@ SampleLine Run::write_sample() const {
 }
 
 void Run::tell_sample(StepLog& log, const SampleLine& sample) const {
-  log.add(sample_line(sample));
+  log.add(sample_json(sample));
   if (events_.sample) events_.sample(sample);
 }
 
@@ -317,6 +312,7 @@ StepLine Run::line_of(const StepResult& result) {
 TrainingResult Run::run() {
   open();
   StepLog metrics(log_path("metrics.jsonl"), state_.step);
+  if (events_.begin) events_.begin(state_.step);
   std::optional<StepLog> samples;
   if (wants_samples()) {
     // Before anything is trained: a prompt that cannot be written would be found after many steps.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "train/checkpoint.h"
+#include "train/sample_file.h"
 #include "train/training_config.h"
 
 namespace tessera::train {
@@ -33,16 +34,10 @@ struct SampleRequest {
   std::uint64_t seed = 0;
 };
 
-// One line of samples.jsonl.
-struct SampleLine {
-  std::int64_t step = 0;
-  std::string prompt;
-  std::string text;  // what the model went on with
-};
-
 // What the run tells while it goes on; any may be empty. Called from the thread that trains.
 struct TrainingEvents {
   std::function<void(const std::string&)> note;  // a sentence for people: sizes, where it resumes
+  std::function<void(std::int64_t)> begin;       // before the first step: how many are taken already
   std::function<void(const StepLine&)> step;
   std::function<void(std::int64_t done, std::int64_t all)> evaluating;
   std::function<void(const std::string& path)> checkpoint;

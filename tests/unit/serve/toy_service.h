@@ -89,7 +89,7 @@ class FakeBackend final : public Backend {
 };
 
 // What a service answers to a request, without sockets; waits for the end.
-inline Exchange::Output answer_of(Service& service, HttpRequest request) {
+inline Exchange::Output answer_of(HttpHandler& service, HttpRequest request) {
   if (const auto refusal = service.refuse(request)) return {.head = *refusal, .ended = true};
   const auto exchange = std::make_shared<Exchange>(std::move(request));
   // Whoever writes the end may still be in the call when the end has been read.
