@@ -72,6 +72,7 @@ void Tape::record_in_place(const Tensor& tensor, Backward backward, std::initial
 
 GradientWindow Tape::gradient_to_write(const Tensor& tensor) {
   Entry& entry = entry_of(tensor);
+  if (entry.leaf && inside_node_) count_write(entry);
   if (!entry.gradient.defined()) entry.gradient = Tensor::empty({floats_of(*entry.storage)});
   const bool first = std::exchange(entry.empty, false);
   const bool whole = covers_storage(tensor);
@@ -79,6 +80,15 @@ GradientWindow Tape::gradient_to_write(const Tensor& tensor) {
   if (first && !whole) std::ranges::fill(entry.gradient.as_mutable<float>(), 0.0F);
   return {Tensor::view(entry.gradient.storage(), tensor.byte_offset(), tensor.shape(), DType::f32),
           !first || !whole};
+}
+
+void Tape::count_write(Entry& entry) {
+  ++entry.writes;
+  if (!observer_ || entry.expected_writes == 0) return;
+  if (entry.writes > entry.expected_writes) {
+    fail(ErrorKind::internal, "tape: a gradient grew after it was said to be final");
+  }
+  if (entry.writes == entry.expected_writes) final_leaves_.push_back(entry.storage.get());
 }
 
 Tensor Tape::gradient(const Tensor& tensor) {
@@ -110,21 +120,32 @@ void Tape::run_last_node() {
   for (const Storage* storage : node.saved) saved_.erase(saved_.find(storage));
   const bool reached =
       std::ranges::any_of(node.outputs, [&](const Tensor& output) { return has_gradient(output); });
-  if (reached) node.backward(*this);
+  if (reached) {
+    inside_node_ = true;
+    node.backward(*this);
+    inside_node_ = false;
+  }
   for (const Tensor& output : node.outputs) {
     const auto found = entries_.find(output.storage().get());
     if (found != entries_.end() && !found->second.leaf && found->second.producer == index) {
       entries_.erase(found);
     }
   }
+  if (observer_) observer_(final_leaves_);
+  final_leaves_.clear();
 }
 
 void Tape::backward(const Tensor& loss, float seed) {
   if (!tracks(loss) || loss.elements() != 1) {
     fail(ErrorKind::internal, "tape: expected a loss of one element that depends on a watched tensor");
   }
+  for (auto& [storage, entry] : entries_) entry.writes = 0;
+  inside_node_ = false;  // a walk may have ended with an exception
+  final_leaves_.clear();
   gradient(loss).as_mutable<float>()[0] = seed;
   while (!nodes_.empty()) run_last_node();
+  for (auto& [storage, entry] : entries_)
+    entry.expected_writes = std::max(entry.expected_writes, entry.writes);
 }
 
 void Tape::forget_after(std::size_t operations) {

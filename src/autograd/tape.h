@@ -9,8 +9,10 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -28,6 +30,8 @@ class Tape {
  public:
   // Propagates the gradients of the outputs to the inputs. What it captures stays alive until it has run.
   using Backward = std::function<void(Tape&)>;
+  // Told after each operation of a walk back; `final` names the leaves that got the last of their gradient.
+  using WalkObserver = std::function<void(std::span<const Storage* const> final)>;
 
   // `leaf` (a parameter, F32) gets a gradient that stays, and grows with every backward(), until
   // zero_gradients().
@@ -56,6 +60,10 @@ class Tape {
   void backward(const Tensor& loss, float seed = 1.0F);
   // Forgets what was recorded after the first `operations`, as if it had been computed without a tape.
   void forget_after(std::size_t operations);
+  // Until the next call of it; an empty one observes nothing. How often a walk writes to each leaf is learned
+  // from the walks before, so the first names none. Error internal, in a walk, when a leaf that was named is
+  // written to again.
+  void observe(WalkObserver observer) { observer_ = std::move(observer); }
   // Forgets what was recorded since the last backward().
   void clear();
   void zero_gradients();
@@ -74,14 +82,21 @@ class Tape {
     bool leaf = false;
     bool empty = true;         // the gradient's memory is arbitrary
     std::size_t producer = 0;  // index of the node that made it
+    // Of a leaf: how often this walk has written to it, and how often walks do.
+    int writes = 0;
+    int expected_writes = 0;
   };
   Entry& entry_of(const Tensor& tensor);
   void add_node(std::vector<Tensor> outputs, std::initializer_list<Tensor> saved, Backward backward);
   void run_last_node();
+  void count_write(Entry& entry);
 
   std::unordered_map<const Storage*, Entry> entries_;
   std::unordered_multiset<const Storage*> saved_;
   std::vector<Node> nodes_;
+  WalkObserver observer_;
+  std::vector<const Storage*> final_leaves_;
+  bool inside_node_ = false;
 };
 
 // While one lives, operations of this thread record on `tape`. May be nested; the innermost counts.

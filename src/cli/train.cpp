@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -38,6 +40,9 @@ In a terminal a progress bar stands below the lines; RUN/metrics.jsonl has every
 --serve shows curves and samples at http://127.0.0.1:8080/training while the run goes on, and talks with the newest
 checkpoint there and at / (chat, story, OpenAI's API).
 Ctrl-C writes a checkpoint and stops; --resume goes on from the newest complete one, to the same bits.
+
+Several processes, or machines, train one model over MPI; --batch-size is that of all together:
+  mpirun -np 4 --bind-to none tessera train --data run/data --out run/model
 )";
 
 constexpr int kUsualPort = 8080;
@@ -171,12 +176,50 @@ class LiveView {
   TrainingServer server_;
 };
 
+std::string ranks_text(const train::ProcessGroup& group) {
+  return fmt::format("{} ranks on {} machine{}, {} thread{} each", group.size(), group.machines(),
+                     group.machines() == 1 ? "" : "s", thread_pool().size(),
+                     thread_pool().size() == 1 ? "" : "s");
+}
+
+// This rank cannot go on, and the others would wait for it. Of a rank that died every other one could tell.
+void end_all_ranks(train::ProcessGroup& group, const TrainingConfig& config, const Error& error) {
+  if (error.kind() == ErrorKind::cancelled && group.rank() > 1) group.abandon(1);
+  fmt::print(stderr, "error: {}{}\n", group.is_first() ? "" : fmt::format("rank {}: ", group.rank()),
+             error.what());
+  if (group.is_first()) {
+    const auto checkpoint = train::newest_checkpoint(config.out);
+    if (checkpoint) fmt::print(stderr, "hint: --resume goes on from {}\n", *checkpoint);
+  }
+  std::fflush(stderr);
+  group.abandon(1);
+}
+
+// What rank 0 would say too is not said again.
+void run_quietly(const TrainingConfig& config, train::ProcessGroup& group, const InterruptGuard& interrupt) {
+  try {
+    train::run_training(config, {}, interrupt.flag(), &group);
+  } catch (const Error& error) {
+    const bool told_by_another = group.ended_together() && error.kind() == ErrorKind::cancelled;
+    if (!told_by_another) end_all_ranks(group, config, error);
+  }
+}
+
 void train_model(const TrainFlags& flags) {
   TrainingConfig config;
   if (!flags.yaml.empty()) train::read_training_yaml(flags.yaml, config);
   for (const auto& copy : flags.given) copy(config);
-  const InterruptGuard interrupt;
+  // mpirun passes SIGUSR1 on; SIGTERM is how it ends its processes, with SIGKILL a second later.
+  const InterruptGuard interrupt({SIGINT, SIGTERM, SIGUSR1});
+  const std::unique_ptr<train::ProcessGroup> group = train::join_process_group();
+  group->set_interruption(interrupt.termination_flag());
+  if (group->threads() > 0 && std::getenv("TESSERA_THREADS") == nullptr) set_thread_count(group->threads());
   TrainingScreen screen(!is_terminal(STDOUT_FILENO));
+  if (!group->is_first()) {
+    run_quietly(config, *group, interrupt);
+    return;
+  }
+  if (group->size() > 1) screen.print(ranks_text(*group));
   train::TrainingEvents events = screen.events();
   std::optional<LiveView> view;
   if (flags.port) {
@@ -184,7 +227,14 @@ void train_model(const TrainFlags& flags) {
     view.emplace(*flags.port, config.out, screen);
     events = view->listening(std::move(events));
   }
-  const train::TrainingResult result = train::run_training(config, events, interrupt.flag());
+  train::TrainingResult result;
+  try {
+    result = train::run_training(config, events, interrupt.flag(), group.get());
+  } catch (const Error& error) {
+    screen.clear();
+    if (group->size() == 1 || group->ended_together()) throw;
+    end_all_ranks(*group, config, error);
+  }
   screen.clear();
   const char* how = result.stopped           ? "stopped after"
                     : result.out_of_patience ? "no better for long, ended after"

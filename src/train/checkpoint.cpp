@@ -52,9 +52,9 @@ void write_weights(const std::string& path, std::span<const models::Parameter> p
   writer.write(path);
 }
 
-void write_optimizer(const std::string& path, const Optimizer& optimizer) {
+void write_optimizer(const std::string& path, std::vector<formats::TensorToWrite> state) {
   formats::SafetensorsWriter writer;
-  for (const OptimizerTensor& entry : optimizer.state()) writer.add_tensor(entry.name, entry.tensor);
+  for (formats::TensorToWrite& tensor : state) writer.add_tensor(std::move(tensor));
   writer.write(path);
 }
 
@@ -181,7 +181,7 @@ CompanionFile::CompanionFile(std::string from, std::string as)
     : path(std::move(from)), name(std::move(as)), contents(read_file(path)) {}
 
 std::string write_checkpoint(const std::string& run_folder, const models::Model& model,
-                             const Optimizer& optimizer, const TrainingState& state,
+                             std::vector<formats::TensorToWrite> optimizer_state, const TrainingState& state,
                              const std::vector<CompanionFile>& companions,
                              std::span<const models::Parameter> averages) {
   const std::string name = fmt::format("{}{}", kPrefix, state.step);
@@ -194,7 +194,7 @@ std::string write_checkpoint(const std::string& run_folder, const models::Model&
       write_model(folder / kAveragesFolder, averages, companions);
       sync_folder((folder / kAveragesFolder).string());
     }
-    write_optimizer((folder / "optimizer.safetensors").string(), optimizer);
+    write_optimizer((folder / "optimizer.safetensors").string(), std::move(optimizer_state));
     json description = state_to_json(state);
     description["files"] = describe_files(folder);
     write_file_atomically((folder / kStateFile).string(), description.dump(1) + "\n");
@@ -266,16 +266,17 @@ void restore_optimizer(const std::string& checkpoint, Optimizer& optimizer, std:
     found.emplace(tensor.info.name, std::move(tensor.info));
   }
   for (const OptimizerTensor& entry : optimizer.state()) {
+    const ParameterSlice& slice = optimizer.slices()[entry.slice];
     const auto info = found.find(entry.name);
-    if (info == found.end() || !(info->second.shape == entry.tensor.shape()) ||
-        info->second.dtype != DType::f32) {
+    if (info == found.end() || !(info->second.shape == slice.whole) || info->second.dtype != DType::f32) {
       fail(ErrorKind::bad_input,
            "{}: tensor '{}': expected F32 {}, found {}: is it of another model or optimizer?", path,
-           entry.name, entry.tensor.shape().to_string(),
+           entry.name, slice.whole.to_string(),
            info == found.end() ? "no such tensor" : info->second.shape.to_string());
     }
     Tensor target = entry.tensor;
-    std::memcpy(target.mutable_raw(), file->bytes().data() + info->second.offset, target.bytes());
+    const std::size_t begin = static_cast<std::size_t>(slice.first) * sizeof(float);
+    std::memcpy(target.mutable_raw(), file->bytes().data() + info->second.offset + begin, target.bytes());
   }
   optimizer.set_steps_taken(step);
 }

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/tensor_to_write.h"
 #include "models/model.h"
 #include "train/data_loader.h"
 #include "train/optimizer.h"
@@ -45,7 +46,7 @@ struct CompanionFile {
 // Writes RUN/checkpoint-STEP, with the averaged weights if there are some, and returns its path. Error io:
 // then there is nothing new under that name.
 std::string write_checkpoint(const std::string& run_folder, const models::Model& model,
-                             const Optimizer& optimizer, const TrainingState& state,
+                             std::vector<formats::TensorToWrite> optimizer_state, const TrainingState& state,
                              const std::vector<CompanionFile>& companions,
                              std::span<const models::Parameter> averages = {});
 // Points RUN/best at the checkpoint of this step. Error io.
@@ -57,7 +58,8 @@ std::optional<std::string> newest_checkpoint(const std::string& run_folder,
                                              std::vector<std::string>* rejected = nullptr);
 // Error bad_input naming file and key.
 TrainingState read_training_state(const std::string& checkpoint);
-// Fills the optimizer's memory. Error bad_input naming a tensor that is missing or has another shape.
+// Fills the optimizer's memory, of its own slices. Error bad_input naming a tensor that is missing or has
+// another shape.
 void restore_optimizer(const std::string& checkpoint, Optimizer& optimizer, std::int64_t step);
 // Removes all but the `keep` newest and the best, and what an interrupted write left behind.
 void remove_old_checkpoints(const std::string& run_folder, std::int64_t keep);

@@ -14,40 +14,52 @@ OptimizerKind optimizer_from_name(std::string_view name) {
   fail(ErrorKind::bad_usage, "optimizer: expected adamw, lion or sgd, found '{}'", printable(name));
 }
 
-Optimizer::Optimizer(std::span<const models::Parameter> parameters, const OptimizerOptions& options)
-    : parameters_(parameters.begin(), parameters.end()), options_(options) {
-  for (const models::Parameter& parameter : parameters_) {
-    const auto add = [&](const char* what) {
-      state_.push_back({fmt::format("{}.{}", what, parameter.name), Tensor::zeros(parameter.tensor.shape())});
-    };
-    add(options_.kind == OptimizerKind::adamw ? "first_moment" : "momentum");
-    if (moments() == 2) add("second_moment");
+std::vector<ParameterSlice> whole_parameters(std::span<const models::Parameter> parameters) {
+  std::vector<ParameterSlice> slices;
+  for (std::size_t index = 0; index < parameters.size(); ++index) {
+    slices.push_back({parameters[index], index, parameters[index].tensor.shape(), 0});
+  }
+  return slices;
+}
+
+Optimizer::Optimizer(std::vector<ParameterSlice> slices, const OptimizerOptions& options)
+    : slices_(std::move(slices)), options_(options) {
+  for (std::size_t slice = 0; slice < slices_.size(); ++slice) {
+    const models::Parameter& part = slices_[slice].part;
+    for (const std::string& moment : moment_names()) {
+      state_.push_back({fmt::format("{}.{}", moment, part.name), Tensor::zeros(part.tensor.shape()), slice});
+    }
   }
 }
 
-double Optimizer::step(autograd::Tape& tape, double learning_rate) {
+std::vector<std::string> Optimizer::moment_names() const {
+  if (options_.kind == OptimizerKind::adamw) return {"first_moment", "second_moment"};
+  return {"momentum"};
+}
+
+double Optimizer::step(autograd::Tape& tape, double learning_rate,
+                       const std::function<double(double)>& sum_over_ranks) {
   double squares = 0;
-  for (const models::Parameter& parameter : parameters_) {
-    squares += ops::sum_of_squares(tape.gradient(parameter.tensor));
+  for (const ParameterSlice& slice : slices_) {
+    squares += ops::sum_of_squares(tape.gradient(slice.part.tensor));
   }
+  if (sum_over_ranks) squares = sum_over_ranks(squares);
   const double norm = std::sqrt(squares);
   if (!std::isfinite(norm)) return norm;
   // As PyTorch's clip_grad_norm_ has it.
   const double clip = options_.max_gradient_norm / (norm + 1e-6);
   const double scale = options_.max_gradient_norm > 0 && clip < 1.0 ? clip : 1.0;
   ++steps_;
-  for (std::size_t index = 0; index < parameters_.size(); ++index) {
-    const models::Parameter& parameter = parameters_[index];
-    update(parameter, index, tape.gradient(parameter.tensor), learning_rate, scale);
+  for (std::size_t index = 0; index < slices_.size(); ++index) {
+    update(index, tape.gradient(slices_[index].part.tensor), learning_rate, scale);
   }
   return norm;
 }
 
-void Optimizer::update(const models::Parameter& parameter, std::size_t index, const Tensor& gradient,
-                       double learning_rate, double scale) {
-  Tensor values = parameter.tensor;
+void Optimizer::update(std::size_t index, const Tensor& gradient, double learning_rate, double scale) {
+  Tensor values = slices_[index].part.tensor;
   Tensor& moment = state_[index * moments()].tensor;
-  const double decay = values.rank() >= 2 ? options_.weight_decay : 0.0;
+  const double decay = slices_[index].whole.rank() >= 2 ? options_.weight_decay : 0.0;
   switch (options_.kind) {
     case OptimizerKind::adamw:
       ops::adamw_step(values, gradient, moment, state_[index * 2 + 1].tensor,

@@ -11,6 +11,7 @@
 #include "ops/matrix_product.h"
 #include "tensor/storage_cache.h"
 #include "train/data_loader.h"
+#include "train/distributed/data_parallel.h"
 #include "train/learning_rate.h"
 #include "train/optimizer.h"
 #include "train/token_dataset.h"
@@ -52,28 +53,40 @@ class Trainer {
   using NextBatch = std::function<void(Batch&)>;
 
   // `model` must be trainable (WeightForm::trainable) and outlive the trainer. Error bad_usage otherwise.
-  Trainer(const models::Model& model, const TrainerOptions& options);
+  // With a `group` of several ranks each takes its share of every batch; the group must outlive the trainer.
+  Trainer(const models::Model& model, const TrainerOptions& options, ProcessGroup* group = nullptr);
 
-  // Error limit when the loss or the gradient is not finite: then the parameters are as they were.
+  // Error limit when the loss or the gradient is not finite: then the parameters are as they were. Loss, norm
+  // and tokens are those of all ranks.
   StepResult step(const NextBatch& next_batch);
 
   std::int64_t steps_taken() const { return optimizer_.steps_taken(); }
   Optimizer& optimizer() { return optimizer_; }
   const models::Model& model() const { return *model_; }
   const TrainerOptions& options() const { return options_; }
+  // The optimizer's memory in whole tensors, as checkpoints keep it. When there are several ranks, all call
+  // it: rank 0 to write, the others to send their parts, which they have done when it returns.
+  std::vector<formats::TensorToWrite> optimizer_state() const;
 
  private:
+  // The sum over all ranks.
+  double sum_over_ranks(double value) { return parallel_ ? parallel_->group().sum(value) : value; }
+  double accumulate_gradients(std::span<const SequenceBatch> batches, std::int64_t normalizer);
+  std::uint64_t dropout_seed() const;
+
   StorageCacheScope kept_memory_;  // every step needs the same
   const models::Model* model_;
   TrainerOptions options_;
   autograd::Tape tape_;
+  std::unique_ptr<DataParallel> parallel_;  // null: this process trains alone
   Optimizer optimizer_;
 };
 
 // Mean loss in nats over every target of the dataset, `batch_size` windows at a time. `progress(done, all)`
-// may throw to stop.
+// may throw to stop. The ranks of a group share the windows; the result is the same for any number of them.
 double evaluate(const models::Model& model, const TokenDataset& dataset, std::int64_t batch_size,
-                const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+                const std::function<void(std::int64_t, std::int64_t)>& progress = {},
+                ProcessGroup* group = nullptr);
 
 // Multiply-adds of one token's forward and backward, times two: 6 for each weight of a matrix product, and
 // the attention's (Narayanan et al. 2021, appendix).

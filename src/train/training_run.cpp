@@ -83,7 +83,7 @@ struct Source {
 
 // Where the model comes from: a checkpoint to go on from, weights, a configuration, or a shape.
 Source open_source(const TrainingConfig& c, const std::optional<std::string>& checkpoint,
-                   std::int64_t vocabulary) {
+                   std::int64_t vocabulary, bool may_write) {
   const std::string folder = checkpoint ? *checkpoint : c.model;
   if (!folder.empty() && fs::is_directory(folder)) {
     const formats::ModelFiles files = formats::open_model_files(folder);
@@ -96,7 +96,9 @@ Source open_source(const TrainingConfig& c, const std::optional<std::string>& ch
   std::string config_path = c.model;
   if (config_path.empty()) {
     config_path = (fs::path(c.out) / "config.json").string();
-    write_file_atomically(config_path, model_config_json(c, vocabulary));
+    if (may_write || !fs::exists(config_path)) {
+      write_file_atomically(config_path, model_config_json(c, vocabulary));
+    }
   }
   return {std::make_shared<InitialWeights>(config_path, c.seed), {CompanionFile(config_path, "config.json")}};
 }
@@ -128,15 +130,30 @@ std::string metrics_line(const StepLine& line) {
   return entry.dump();
 }
 
+// Each rank reads its own rows of each batch, so that all together see what one alone would.
+DataLoaderOptions share_of_batches(const TrainingConfig& c, const ProcessGroup& group) {
+  if (c.batch_size % group.size() != 0) {
+    fail(ErrorKind::bad_usage, "batch-size: expected a multiple of the {} ranks, found {}", group.size(),
+         c.batch_size);
+  }
+  return {.batch_size = c.batch_size / group.size(),
+          .seed = c.seed,
+          .rank = group.rank(),
+          .world_size = group.size()};
+}
+
 class Run {
  public:
-  Run(const TrainingConfig& config, const TrainingEvents& events, const std::atomic<bool>* stop)
-      : config_(config), events_(events), stop_(stop) {}
+  Run(const TrainingConfig& config, const TrainingEvents& events, const std::atomic<bool>* stop,
+      ProcessGroup& group)
+      : config_(config), events_(events), stop_(stop), group_(group) {}
 
   TrainingResult run();
 
  private:
   void open();
+  void open_on_all_ranks();
+  bool asked_to_stop() const;
   void note(const std::string& text) const {
     if (events_.note) events_.note(text);
   }
@@ -162,6 +179,7 @@ class Run {
   const TrainingConfig& config_;
   const TrainingEvents& events_;
   const std::atomic<bool>* stop_;
+  ProcessGroup& group_;
   Datasets data_;
   Source source_;
   std::unique_ptr<models::Model> model_;
@@ -183,8 +201,7 @@ void Run::open() {
     options.precision = ops::MatmulPrecision::f32;
   }
   data_ = open_data(config_);
-  loader_ = std::make_unique<DataLoader>(
-      *data_.train, DataLoaderOptions{.batch_size = config_.batch_size, .seed = config_.seed});
+  loader_ = std::make_unique<DataLoader>(*data_.train, share_of_batches(config_, group_));
   fs::create_directories(config_.out);
   std::vector<std::string> rejected;
   const std::optional<std::string> checkpoint =
@@ -194,16 +211,18 @@ void Run::open() {
     fail(ErrorKind::bad_usage, "{}: expected an empty folder, found checkpoints: --resume goes on from them",
          config_.out);
   }
-  source_ = open_source(config_, checkpoint, data_.train->vocabulary_size());
+  source_ = open_source(config_, checkpoint, data_.train->vocabulary_size(), group_.is_first());
   add_tokenizer(config_, source_.files);
   model_ = models::create_model(*source_.weights, {.weight_form = models::WeightForm::trainable});
   check_model(*model_, config_, data_);
-  trainer_ = std::make_unique<Trainer>(*model_, options);
+  trainer_ = std::make_unique<Trainer>(*model_, options, &group_);
   state_.seed = config_.seed;
   if (config_.ema > 0) average_ = std::make_unique<WeightAverage>(model_->parameters(), config_.ema);
   if (checkpoint) resume_from(*checkpoint);
   flops_per_token_ = training_flops_per_token(*model_, config_.seq_len);
-  peak_flops_ = ops::measure_machine_peak(std::size_t{1} << 20U).flops_per_second;
+  if (group_.is_first()) {
+    peak_flops_ = ops::measure_machine_peak(std::size_t{1} << 20U).flops_per_second * group_.size();
+  }
   note(fmt::format("{} parameters, {} tokens to train on, {} windows of {}", model_->parameter_count(),
                    data_.train->token_count(), data_.train->size(), config_.seq_len));
 }
@@ -223,6 +242,34 @@ void Run::resume_from(const std::string& checkpoint) {
   average_->restore(formats::require_weights(files), state_.average_updates);
 }
 
+// Rank 0 before the others, so that they find what it has written in the folder of the run.
+void Run::open_on_all_ranks() {
+  group_.together([this] {
+    if (group_.is_first()) open();
+  });
+  group_.together([this] {
+    if (!group_.is_first()) open();
+  });
+  std::vector<std::int64_t> steps{state_.step};
+  group_.broadcast(std::as_writable_bytes(std::span(steps)), 0);
+  group_.together([&] {
+    if (steps.front() == state_.step) return;
+    fail(ErrorKind::io,
+         "{}: expected the checkpoint of step {} that rank 0 resumes from, found one of step {}", config_.out,
+         steps.front(), state_.step);
+  });
+  for (const models::Parameter& parameter : model_->parameters()) {
+    Tensor values = parameter.tensor;
+    group_.broadcast({values.mutable_raw(), values.bytes()}, 0);
+  }
+}
+
+// When one rank was asked to, all stop after the same step.
+bool Run::asked_to_stop() const {
+  const bool asked = stop_ != nullptr && *stop_;
+  return group_.sum(asked ? 1.0 : 0.0) > 0;
+}
+
 void Run::next_batch(Batch& batch) {
   if (loader_->next(batch)) return;
   loader_->reset(loader_->state().epoch + 1);
@@ -231,9 +278,10 @@ void Run::next_batch(Batch& batch) {
 
 double Run::evaluate_now() {
   const std::int64_t rows = std::max<std::int64_t>(1, 8192 / config_.seq_len);
-  return evaluate(*model_, *data_.validation, rows, [&](std::int64_t done, std::int64_t all) {
+  const auto progress = [&](std::int64_t done, std::int64_t all) {
     if (events_.evaluating) events_.evaluating(done, all);
-  });
+  };
+  return evaluate(*model_, *data_.validation, rows, progress, &group_);
 }
 
 // The loss on the validation file, of the weights and of their average; the better one counts for patience.
@@ -278,8 +326,10 @@ void Run::save() {
   state_.step = trainer_->steps_taken();
   state_.data = loader_->state();
   state_.average_updates = average_ ? average_->updates() : 0;
+  std::vector<formats::TensorToWrite> optimizer_state = trainer_->optimizer_state();
+  if (!group_.is_first()) return;
   result_.checkpoint =
-      write_checkpoint(config_.out, *model_, trainer_->optimizer(), state_, source_.files,
+      write_checkpoint(config_.out, *model_, std::move(optimizer_state), state_, source_.files,
                        average_ ? average_->averages() : std::span<const models::Parameter>());
   if (config_.patience > 0 && state_.best_step == state_.step) mark_best_checkpoint(config_.out, state_.step);
   remove_old_checkpoints(config_.out, config_.keep);
@@ -310,8 +360,9 @@ StepLine Run::line_of(const StepResult& result) {
 }
 
 TrainingResult Run::run() {
-  open();
-  StepLog metrics(log_path("metrics.jsonl"), state_.step);
+  open_on_all_ranks();
+  std::optional<StepLog> metrics;
+  if (group_.is_first()) metrics.emplace(log_path("metrics.jsonl"), state_.step);
   if (events_.begin) events_.begin(state_.step);
   std::optional<StepLog> samples;
   if (wants_samples()) {
@@ -324,10 +375,10 @@ TrainingResult Run::run() {
     StepLine line = train_step();
     const bool measured = data_.validation && due(config_.evaluate_every);
     if (measured) measure(line);
-    metrics.add(metrics_line(line));
+    if (metrics) metrics->add(metrics_line(line));
     if (events_.step) events_.step(line);
     if (samples && due(config_.sample_every)) tell_sample(*samples, write_sample());
-    result_.stopped = stop_ != nullptr && *stop_ && trainer_->steps_taken() < config_.steps;
+    result_.stopped = asked_to_stop() && trainer_->steps_taken() < config_.steps;
     const bool best = config_.patience > 0 && measured && state_.measurements_since_best == 0;
     if (due(config_.save_every) || best || result_.stopped || out_of_patience()) save();
     if (result_.stopped) break;
@@ -341,8 +392,9 @@ TrainingResult Run::run() {
 }  // namespace
 
 TrainingResult run_training(const TrainingConfig& config, const TrainingEvents& events,
-                            const std::atomic<bool>* stop) {
-  return Run(config, events, stop).run();
+                            const std::atomic<bool>* stop, ProcessGroup* group) {
+  const std::unique_ptr<ProcessGroup> alone = world_of_one();
+  return Run(config, events, stop, group != nullptr ? *group : *alone).run();
 }
 
 }  // namespace tessera::train

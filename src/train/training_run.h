@@ -7,6 +7,7 @@
 #include <string>
 
 #include "train/checkpoint.h"
+#include "train/distributed/process_group.h"
 #include "train/sample_file.h"
 #include "train/training_config.h"
 
@@ -61,7 +62,10 @@ struct TrainingResult {
 // Error bad_usage / bad_input before the first step for what can be known by then: impossible settings, too
 // little data, tokens outside the vocabulary, windows longer than the model's positions, a checkpoint of
 // another model. Later: limit when the numbers stop being finite (the last checkpoint stays), io.
+//
+// With a `group` of several ranks each calls this with the same configuration and takes its share of each
+// batch; rank 0 alone writes and tells. All see the folder of the run under the same path.
 TrainingResult run_training(const TrainingConfig& config, const TrainingEvents& events,
-                            const std::atomic<bool>* stop = nullptr);
+                            const std::atomic<bool>* stop = nullptr, ProcessGroup* group = nullptr);
 
 }  // namespace tessera::train
