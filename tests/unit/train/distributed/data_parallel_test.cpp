@@ -1,12 +1,14 @@
 // Ranks that train one model together: who owns what, gradients in buckets, and the same steps as one alone.
 #include "train/distributed/data_parallel.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
 #include "../training_fixture.h"
+#include "base/error.h"
 #include "support/test_paths.h"
 #include "thread_ranks.h"
 #include "train/checkpoint.h"
@@ -278,8 +280,9 @@ TEST(DataParallel, ACheckpointBelongsToNoNumberOfRanks) {
   const auto save = [&](Trainer& trainer, ProcessGroup& group, const models::Model& model) {
     auto state = trainer.optimizer_state();
     if (!group.is_first()) return;
-    checkpoint = write_checkpoint(folder.path().string(), model, std::move(state),
-                                  {.step = trainer.steps_taken()}, {});
+    TrainingState place;
+    place.step = trainer.steps_taken();
+    checkpoint = write_checkpoint(folder.path().string(), model, std::move(state), place, {});
   };
   const auto step = [](Trainer& trainer, ProcessGroup& group, std::uint64_t index) {
     return trainer.step([&](Batch& batch) { batch = share_of(index, group.rank(), group.size()); });
