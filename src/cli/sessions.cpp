@@ -127,7 +127,8 @@ void import_sessions(SessionStore& store, const SessionsOptions& options) {
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::system_clock::now().time_since_epoch());
   const std::string text = read_file(options.file, kMostImportedBytes);
-  const std::vector<store::SessionTree> trees = store::sessions_from_json(text, options.file, now.count());
+  const auto read = store::is_markdown(text) ? store::sessions_from_markdown : store::sessions_from_json;
+  const std::vector<store::SessionTree> trees = read(text, options.file, now.count());
   for (const store::SessionId id : store.add_trees(store.user(store::kLocalUser), trees)) {
     print(session_lines({store.session(id)}));
   }
@@ -180,7 +181,7 @@ void define_sessions(CLI::App& app) {
   add_flag(exporting, "--markdown", options->markdown, "to be read: the current branch alone");
   add_option(exporting, "-o,--output", options->output, "a file instead of standard output");
   CLI::App& importing = add("import", "what export or a chat's /save has written", import_sessions);
-  importing.add_option("FILE", options->file, "a JSON file")->required();
+  importing.add_option("FILE", options->file, "a JSON or Markdown file")->required();
   CLI::App& deleting = add("delete", "with all their messages, for good", delete_sessions);
   add_numbers(deleting)->required();
   add_flag(deleting, "-y,--yes", options->yes, "do not ask");

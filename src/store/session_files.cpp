@@ -1,6 +1,5 @@
 #include "store/session_files.h"
 
-#include <ctime>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -172,14 +171,6 @@ SessionTree read_session(const json& item, std::string where, std::int64_t now) 
   return tree;
 }
 
-std::string time_text(std::int64_t milliseconds) {
-  const std::time_t seconds = milliseconds / 1000;
-  std::tm parts{};
-  if (::gmtime_r(&seconds, &parts) == nullptr) return std::to_string(milliseconds);
-  char text[64];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts)};
-}
-
 }  // namespace
 
 std::string sessions_as_json(std::span<const SessionTree> trees) {
@@ -189,22 +180,6 @@ std::string sessions_as_json(std::span<const SessionTree> trees) {
   all["sessions"] = ordered_json::array();
   for (const SessionTree& tree : trees) all["sessions"].push_back(as_json(tree));
   return all.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
-}
-
-std::string session_as_markdown(const SessionTree& tree) {
-  std::string text = fmt::format("# {}\n\n{}{}{}\n", title_from(tree.title), tree.model,
-                                 tree.model.empty() ? "" : ", ", time_text(tree.updated_at));
-  std::vector<std::size_t> path;
-  for (std::optional<std::size_t> at = tree.leaf; at; at = tree.messages[*at].parent) path.push_back(*at);
-  for (auto index = path.rbegin(); index != path.rend(); ++index) {
-    const TreeMessage& message = tree.messages[*index];
-    std::string role = message.role;
-    if (!role.empty())
-      role.front() = static_cast<char>(role.front() - 'a' + 'A');  // they are lower-case words
-    text +=
-        fmt::format("\n## {}\n\n{}{}", role, message.content, message.content.ends_with('\n') ? "" : "\n");
-  }
-  return text;
 }
 
 std::vector<SessionTree> sessions_from_json(std::string_view text, std::string_view file, std::int64_t now) {

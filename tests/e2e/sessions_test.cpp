@@ -85,12 +85,16 @@ TEST_F(SessionsTest, GoOutAndComeIn) {
   EXPECT_EQ(sessions({"export", "--all", "-o", out.string()}).exit_code, 0);
   EXPECT_EQ(sessions({"import", out.string()}).exit_code, 0);
   EXPECT_EQ(sessions({"export", "3", "4"}).output, read_file(out.string(), 1 << 20));
-  EXPECT_THAT(sessions({"export", "2", "--markdown"}).output, HasSubstr("## Assistant"));
+  const std::string markdown = sessions({"export", "2", "--markdown"}).output;
+  EXPECT_THAT(markdown, HasSubstr("## Assistant"));
   EXPECT_EQ(sessions({"export"}).exit_code, 2);
   const auto wrong = sessions({"import", file("wrong.json", "{}")});
   EXPECT_EQ(wrong.exit_code, 1);
   EXPECT_THAT(wrong.errors, HasSubstr("wrong.json: expected \"format\""));
   EXPECT_THAT(sessions({"list", "--json"}).output, Not(HasSubstr("\"id\": 5")));
+  EXPECT_EQ(sessions({"import", file("talk.md", markdown)}).exit_code, 0);
+  const std::string again = sessions({"export", "5", "--markdown"}).output;  // the time is another
+  EXPECT_EQ(again.substr(again.find("\n## ")), markdown.substr(markdown.find("\n## ")));
 }
 
 TEST_F(SessionsTest, AreDeletedOnlyWhenAsked) {

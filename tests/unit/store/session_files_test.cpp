@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
+
 #include "store_test_support.h"
 #include "support/error_of.h"
 
@@ -87,6 +89,35 @@ TEST(SessionFilesTest, MarkdownShowsThePathToTheLeaf) {
       session_as_markdown(branched_tree()),
       "# A \"title\" of two lines\n\nSmolLM2, 2023-11-14 22:13 UTC\n\n## User\n\nquestion\n\n## Assistant\n\n"
       "answer \xF0\x9F\x99\x82\n\n## User\n\nagain\n");
+}
+
+TEST(SessionFilesTest, MarkdownComesBackWhateverTheMessagesSay) {
+  SessionTree tree = branched_tree();
+  tree.title = "One line";
+  tree.messages[0].content = "# One\n\n2025-01-02 03:04 UTC\n## User\n\\## Assistant\n\n## Users\n## user";
+  tree.messages[1].content = "# Heading\n\n* text\n\n\n\\\\# A\n\nm, 2025-01-02 03:04 UTC";
+  tree.messages[3].content = "## Tool";
+  SessionTree empty;
+  empty.title = "empty";
+  const std::string text = session_as_markdown(tree) + "\n" + session_as_markdown(empty);
+  ASSERT_TRUE(is_markdown(text));
+  const std::vector<SessionTree> again = sessions_from_markdown(text, "f.md", 5);
+  ASSERT_EQ(again.size(), 2U);
+  EXPECT_EQ(again[0].title, "One line");
+  EXPECT_EQ(again[0].model, "SmolLM2");
+  ASSERT_EQ(again[0].messages.size(), 3U);  // the path
+  const std::array<std::size_t, 3> path = {0, 1, 3};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(again[0].messages[i].role, tree.messages[path.at(i)].role);
+    EXPECT_EQ(again[0].messages[i].content, tree.messages[path.at(i)].content);
+    EXPECT_EQ(again[0].messages[i].parent, i == 0 ? std::nullopt : std::optional(i - 1));
+  }
+  EXPECT_EQ(again[0].leaf, 2U);
+  EXPECT_EQ(again[1].title, "empty");
+  EXPECT_THAT(again[1].messages, IsEmpty());
+  EXPECT_FALSE(is_markdown(sessions_as_json(again)));
+  EXPECT_THAT(error_of([] { sessions_from_markdown("# A diary\n\nMonday\n", "f.md", 5); }),
+              HasSubstr("f.md: line 1: expected '# TITLE'"));
 }
 
 TEST(SessionFilesTest, WhatIsWrongInAFileIsNamed) {
