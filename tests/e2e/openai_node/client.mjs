@@ -103,7 +103,9 @@ const answered = await client.chat.completions.create({
 check("after a tool's answer", answered.choices[0].message.content?.length > 0 || answered.choices[0].message.tool_calls, answered);
 // A call or the form, whichever the model takes; neither is cut by chance, for both are short.
 for (const tool_choice of ["auto", "required", "none"]) {
-  const either = await client.chat.completions.create({ ...withTools, tool_choice, response_format: format });
+  const either = await client.chat.completions.create({
+    ...withTools, tool_choice, response_format: format, parallel_tool_calls: false, max_completion_tokens: 200,
+  });
   const { message, finish_reason } = either.choices[0];
   const isCall = finish_reason === "tool_calls" && typeof JSON.parse(message.tool_calls[0].function.arguments).city === "string";
   const isForm = finish_reason === "stop" && !message.tool_calls && Number.isInteger(JSON.parse(message.content).inhabitants);
