@@ -152,8 +152,8 @@ CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served,
   CompletionPlan plan{.head = new_answer_head(CompletionKind::chat, served.names.front()),
                       .stream = read.stream,
                       .include_usage = read.include_usage};
-  const auto encode = [&](const Json& chosen) {
-    return text::encode_prompt(*served.loaded().tokenizer, render_chat(served.loaded(), chosen, switches));
+  const auto encode = [&](const Json& kept) {
+    return text::encode_prompt(*served.loaded().tokenizer, render_chat(served.loaded(), kept, switches));
   };
   std::vector<TokenId> prompt;
   if (read.truncates) {
