@@ -175,7 +175,8 @@ TEST_F(ChatTest, TurnsShareTheCacheAndUndoComputesNothing) {
 }
 
 TEST_F(ChatTest, CtrlCStopsTheAnswerKeepsItAndClearsTheLine) {
-  auto chat = start({"-n", "-1"});
+  // Without its two ends the answer lasts until it is stopped, however late that is.
+  auto chat = start({"-n", "-1", "--logit-bias", "0:-inf", "--logit-bias", "2:-inf"});
   chat.prompt();
   chat.line("Write a long story about a dog.");
   chat.expect("dog named");

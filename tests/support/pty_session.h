@@ -24,9 +24,9 @@ class PtySession {
   std::string prompt();
   // Waits until `text` comes, after what earlier calls found; returns everything from there to its end.
   // Throws std::runtime_error with what came instead after `seconds`.
-  std::string expect(const std::string& text, int seconds = 60);
+  std::string expect(const std::string& text, int seconds = 180);
   // Waits for the end: exit code, or 128 + signal.
-  int wait(int seconds = 60);
+  int wait(int seconds = 180);
   const std::string& transcript() const { return transcript_; }
 
  private:
