@@ -65,6 +65,7 @@ void add_setting(CLI::App& app, const std::shared_ptr<TrainFlags>& flags, const 
   } else {
     option = add_option(app, "--" + name, field, help);
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a script's flags, then a person's
+    if (name == "model") option->envname("");  // TESSERA_MODEL names the one that other commands open
   }
   flags->given.push_back([option, name, &field](TrainingConfig& target) {
     if (option->count() == 0) return;
