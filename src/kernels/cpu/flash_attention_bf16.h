@@ -3,8 +3,9 @@
 //
 // Two neighbours of the summed dimension lie side by side in 32 bits. The right operand of a product is
 // stored [pair][column]; the left one is read one pair at a time through two strides, so that rows as they
-// are (pairs of neighbouring elements) and right operands (transposed) serve alike. The backward sums dK^T
-// and dV^T, whose left operands are Q^T and dO^T: then P and dS need no transposition.
+// are (pairs of neighbouring elements) and right operands (transposed) serve alike. The forward computes S^T
+// and O^T, the backward sums dK^T and dV^T, whose left operands are Q^T and dO^T: so P and dS need no
+// transposition.
 #pragma once
 #include "kernels/cpu/gemm_bf16.h"
 #include "kernels/cpu/math.h"
@@ -129,86 +130,134 @@ static inline std::int64_t first_key_tile(const FlashAttentionArguments& a, std:
   return (t - a.sliding_window + 1) / kFlashTile * kFlashTile;
 }
 
-struct RowState {
-  float top;
-  float total;
+// What the forward keeps of the 64 queries of a tile, a lane each.
+struct QueryState {
+  alignas(64) float tops[kFlashTile];
+  alignas(64) float totals[kFlashTile];
+  alignas(64) float factors[kFlashTile];  // by which what was summed before must be multiplied
 };
 
-// One row of scores becomes probabilities relative to the new maximum, as bf16 in `probabilities`; returns
-// the factor that what was summed before must be multiplied by.
-static inline float online_softmax(const float* scores, float scale, std::uint64_t visible, RowState& state,
-                                   float* probabilities) {
+// Sixteen queries, the first of them `t`, meet the scores of the keys from `key` on, scores[key][kFlashTile]:
+// these become probabilities relative to the new maximum, as pairs of keys. kAll: every query sees every key.
+template <bool kAll>
+static void online_softmax(const FlashAttentionArguments& a, const float* scores, std::int64_t t,
+                           std::int64_t key, std::int64_t keys, float* probabilities, QueryState& state,
+                           std::int64_t at) {
   const Float lowest = _mm512_set1_ps(-__builtin_inff());
-  const Float factor_of = _mm512_set1_ps(scale);
-  Float values[kTileVectors];
-  Float tops = lowest;
-  TESSERA_UNROLL
-  for (int v = 0; v < kTileVectors; ++v) {
-    values[v] = _mm512_mask_mul_ps(lowest, lanes_of(visible, v), load(scores + v * kLanes), factor_of);
-    tops = _mm512_max_ps(tops, values[v]);
+  const Float scale = _mm512_set1_ps(a.scale);
+  const Int lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const auto visible = [&](std::int64_t j) TESSERA_LAMBDA {
+    if constexpr (kAll) return __mmask16{0xffff};
+    const Int age = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(t - key - j)), lanes);
+    const __mmask16 past = _mm512_cmpge_epi32_mask(age, _mm512_setzero_si512());
+    if (a.sliding_window == 0) return past;
+    const auto window = static_cast<int>(smaller(a.sliding_window, INT32_MAX));
+    return static_cast<__mmask16>(past & _mm512_cmplt_epi32_mask(age, _mm512_set1_epi32(window)));
+  };
+  const Float old_top = load(state.tops + at);
+  Float top = old_top;
+  for (std::int64_t j = 0; j < keys; ++j) {
+    const Float scaled = _mm512_mul_ps(load(scores + j * kFlashTile), scale);
+    top = _mm512_mask_max_ps(top, visible(j), top, scaled);
   }
-  const float highest = avx512::maximum_lane(tops);
-  const float new_top = highest > state.top ? highest : state.top;
-  if (visible == 0) {
-    for (int v = 0; v < kTileVectors / 2; ++v) store(probabilities + v * kLanes, _mm512_setzero_ps());
-    return 1.0F;
-  }
-  const Float shift = _mm512_set1_ps(new_top);
+  // Of a query that has seen nothing yet every probability is 0, whatever is subtracted.
+  const Float shift = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(top, lowest, _CMP_NEQ_UQ), top);
   Float sums = _mm512_setzero_ps();
-  TESSERA_UNROLL
-  for (int v = 0; v < kTileVectors; ++v) {
-    values[v] =
-        _mm512_maskz_mov_ps(lanes_of(visible, v), avx512::exponential(_mm512_sub_ps(values[v], shift)));
-    sums = _mm512_add_ps(sums, values[v]);
+  const auto probability = [&](std::int64_t j) TESSERA_LAMBDA {
+    const Float shifted = _mm512_fmsub_ps(load(scores + j * kFlashTile), scale, shift);
+    const Float p = _mm512_maskz_mov_ps(visible(j), avx512::exponential(shifted));
+    sums = _mm512_add_ps(sums, p);
+    return p;
+  };
+  for (std::int64_t j = 0; j < keys; j += 2) {
+    const Float first = probability(j);
+    const Float second = j + 1 < keys ? probability(j + 1) : _mm512_setzero_ps();
+    store(probabilities + j / 2 * kFlashTile, paired(first, second));
   }
-  TESSERA_UNROLL
-  for (int v = 0; v < kTileVectors; v += 2) {
-    store(probabilities + v / 2 * kLanes, as_float((Int)_mm512_cvtne2ps_pbh(values[v + 1], values[v])));
-  }
-  const bool first = state.total == 0.0F;
-  const float factor = first ? 0.0F : __builtin_expf(state.top - new_top);
-  state = {new_top, state.total * factor + avx512::sum_lanes(sums)};
-  return factor;
+  const Float factor = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(old_top, lowest, _CMP_NEQ_UQ),
+                                           avx512::exponential(_mm512_sub_ps(old_top, shift)));
+  store(state.tops + at, top);
+  store(state.totals + at, _mm512_fmadd_ps(load(state.totals + at), factor, sums));
+  store(state.factors + at, factor);
 }
 
-static void scale_row(const float* x, float factor, std::int64_t count, float* target) {
-  const Float by = _mm512_set1_ps(factor);
-  for (std::int64_t i = 0; i < count; i += kLanes) store(target + i, _mm512_mul_ps(load(x + i), by));
+// x[i][j] *= factors[j] for `rows` rows of `columns`, kFlashTile apart.
+static void scale_columns(float* x, std::int64_t rows, std::int64_t columns, const float* factors) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; j += kLanes) {
+      float* place = x + i * kFlashTile + j;
+      store(place, _mm512_mul_ps(load(place), load(factors + j)));
+    }
+  }
 }
 
+static bool all_ones(const float* x, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += kLanes) {
+    if (_mm512_cmp_ps_mask(load(x + i), _mm512_set1_ps(1.0F), _CMP_NEQ_UQ) != 0) return false;
+  }
+  return true;
+}
+
+// target[i][j] = x[j][i], or added to it, for i < rows of x's kFlashTile columns.
+static void store_transposed(const float* x, std::int64_t rows, std::int64_t columns, float* target,
+                             std::int64_t stride, bool accumulate) {
+  for (std::int64_t i = 0; i < rows; i += kLanes) {
+    for (std::int64_t j = 0; j < columns; j += kLanes) {
+      transpose_rows([&](int line) TESSERA_LAMBDA { return load(x + (j + line) * kFlashTile + i); },
+                     [&](int line, Float v) TESSERA_LAMBDA {
+                       if (i + line >= rows) return;
+                       float* place = target + (i + line) * stride + j;
+                       store(place, accumulate ? _mm512_add_ps(load(place), v) : v);
+                     });
+    }
+  }
+}
+
+// Scores and output are kept transposed, S^T = K Q^T and O^T = V^T P^T: a query is a lane, so that its
+// maximum and its sum cross no lanes, and V needs no transposition.
 static void flash_attention_tile(const FlashAttentionArguments& a, std::int64_t row, std::int64_t rows) {
   const std::int64_t width = a.head_dim;
   float* queries = thread_scratch(kFlashTile * (5 * width / 2 + kFlashTile + kTilePairs));
-  float* keys_transposed = queries + kFlashTile * width / 2;
-  float* values = keys_transposed + kFlashTile * width / 2;
+  float* keys_rounded = queries + kFlashTile * width / 2;
+  float* values = keys_rounded + kFlashTile * width / 2;
   float* output = values + kTilePairs * width;
   float* scores = output + kFlashTile * width;
   float* probabilities = scores + kFlashTile * kFlashTile;
-  RowState state[kFlashTile];
-  for (RowState& own : state) own = {-__builtin_inff(), 0.0F};
-  round_rows(a.query + row * a.query_stride + a.head * width, a.query_stride, rows, kFlashTile, width,
-             queries);
+  const std::int64_t columns = rounded_up(rows, kLanes);
+  QueryState state;
+  for (std::int64_t i = 0; i < kFlashTile; ++i) {
+    state.tops[i] = -__builtin_inff();
+    state.totals[i] = 0.0F;
+  }
+  round_transposed(a.query + row * a.query_stride + a.head * width, a.query_stride, rows, width, queries);
   const std::int64_t first = first_key_tile(a, row);
   for (std::int64_t key = first; key < row + rows; key += kFlashTile) {
     const std::int64_t keys = smaller(kFlashTile, row + rows - key);
-    round_transposed(a.key + key * a.key_value_stride, a.key_value_stride, keys, width, keys_transposed);
+    const bool all =
+        key + keys <= row + 1 && (a.sliding_window == 0 || row + columns - a.sliding_window <= key);
+    round_rows(a.key + key * a.key_value_stride, a.key_value_stride, keys, rounded_up(keys, 4), width,
+               keys_rounded);
     round_row_pairs(a.value + key * a.key_value_stride, a.key_value_stride, keys, width, values);
-    multiply_pairs({queries, width / 2, 1}, {keys_transposed, kFlashTile}, width / 2, scores, kFlashTile,
-                   rows, kFlashTile, false);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const float factor =
-          online_softmax(scores + r * kFlashTile, a.scale, visible_keys(a, row + r, key, keys), state[r],
-                         probabilities + r * kTilePairs);
-      if (key > first && factor != 1.0F) scale_row(output + r * width, factor, width, output + r * width);
+    multiply_pairs({keys_rounded, width / 2, 1}, {queries, kFlashTile}, width / 2, scores, kFlashTile, keys,
+                   columns, false);
+    for (std::int64_t at = 0; at < columns; at += kLanes) {
+      (all ? online_softmax<true> : online_softmax<false>)(a, scores + at, row + at, key, keys,
+                                                           probabilities + at, state, at);
     }
-    multiply_pairs({probabilities, kTilePairs, 1}, {values, width}, (keys + 1) / 2, output, width, rows,
-                   width, key > first);
+    if (key > first && !all_ones(state.factors, columns))
+      scale_columns(output, width, columns, state.factors);
+    multiply_pairs({values, 1, width}, {probabilities, kFlashTile}, (keys + 1) / 2, output, kFlashTile, width,
+                   columns, key > first);
   }
   for (std::int64_t r = 0; r < rows; ++r) {
-    scale_row(output + r * width, 1.0F / state[r].total, width,
-              a.output + (row + r) * a.query_stride + a.head * width);
-    a.log_sums[(row + r) * a.log_sum_stride + a.head] = state[r].top + __builtin_logf(state[r].total);
+    a.log_sums[(row + r) * a.log_sum_stride + a.head] = state.tops[r] + __builtin_logf(state.totals[r]);
   }
+  for (std::int64_t at = 0; at < columns; at += kLanes) {
+    store(state.factors + at, _mm512_div_ps(_mm512_set1_ps(1.0F), load(state.totals + at)));
+  }
+  scale_columns(output, width, columns, state.factors);
+  store_transposed(output, rows, width, a.output + row * a.query_stride + a.head * width, a.query_stride,
+                   false);
 }
 
 // row_begin is a multiple of kFlashTile.
@@ -301,21 +350,6 @@ static void flash_gradient_tile(const FlashAttentionArguments& a, const FlashOpe
                  (keys + 1) / 2,  // dQ += dS K
                  a.dquery + row * a.query_stride + head * width, a.query_stride, rows, width,
                  key > first_key_tile(a, row));
-}
-
-// target[i][j] = x[j][i], or added to it, for i < rows of x's kFlashTile columns.
-static void store_transposed(const float* x, std::int64_t rows, std::int64_t columns, float* target,
-                             std::int64_t stride, bool accumulate) {
-  for (std::int64_t i = 0; i < rows; i += kLanes) {
-    for (std::int64_t j = 0; j < columns; j += kLanes) {
-      transpose_rows([&](int line) TESSERA_LAMBDA { return load(x + (j + line) * kFlashTile + i); },
-                     [&](int line, Float v) TESSERA_LAMBDA {
-                       if (i + line >= rows) return;
-                       float* place = target + (i + line) * stride + j;
-                       store(place, accumulate ? _mm512_add_ps(load(place), v) : v);
-                     });
-    }
-  }
 }
 
 static void round_keys(const FlashAttentionArguments& a, const FlashOperands& in) {
