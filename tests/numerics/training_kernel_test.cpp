@@ -434,7 +434,7 @@ AttentionMatrices matrices_of(const FlashAttentionArguments& a, std::int64_t hea
   return m;
 }
 
-// With operands that bf16 holds exactly, what it rounds are P and dS, each by u = 2^-9: an output is off by
+// With operands that bf16 holds exactly, what it rounds are P and dS, each by u = 2^-8: an output is off by
 // u sum |p v|, dv by u sum |p dO|, dq by u sum |dS k|, dk by u sum |dS q|, beside the errors of float32.
 TEST_P(TrainingKernels, FlashAttentionInBf16) {
   const TrainingTable& table = quick();
@@ -444,7 +444,7 @@ TEST_P(TrainingKernels, FlashAttentionInBf16) {
     for (float& v : values) v = bf16_to_f32(f32_to_bf16(v));
     return values;
   };
-  constexpr double kRounding = 1.01 / 512;
+  constexpr double kRounding = 1.01 / 256;
   const AttentionCase cases[] = {{1, 1, 16, 0, 0},   {5, 2, 16, 0, 0},    {64, 1, 32, 0, 0},
                                  {65, 3, 48, 0, 0},  {150, 1, 64, 17, 0}, {200, 2, 16, 70, 0},
                                  {129, 4, 80, 64, 0}};
