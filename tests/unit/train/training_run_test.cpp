@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -127,7 +128,8 @@ TEST_F(TrainingRun, ResumesToTheSameBits) {
     whole.ema = 0.9;
     run_training(whole, {});
     std::mt19937_64 random(std::random_device{}());
-    for (int trial = 0; trial < 4; ++trial) {
+    const int trials = std::getenv("TESSERA_SLOW_TESTS") == nullptr ? 4 : 25;
+    for (int trial = 0; trial < trials; ++trial) {
       const std::string out = std::string("parts-") + optimizer + std::to_string(trial);
       TrainingConfig part = config(out);
       part.optimizer = optimizer;
