@@ -12,6 +12,7 @@
 #include "models/model.h"
 #include "models/plain_transformer.h"
 #include "models/weight_loader.h"
+#include "nn/attention/attention_factory.h"
 
 namespace tessera::models {
 namespace {
@@ -88,8 +89,10 @@ class Exporter {
 
   void expect_softmax_attention() const {
     for (const nn::AttentionConfig& layer : model_->config().attention) {
-      if (layer.kind == nn::AttentionConfig{}.kind) continue;
-      config_.unsupported("attention_mechanism", "the default, which GGUF implies", "another");
+      if (layer.kind == nn::AttentionKind::flash || layer.kind == nn::AttentionKind::dense) continue;
+      config_.unsupported(
+          config_.contains("attention_mechanism") ? "attention_mechanism" : "attention_mechanisms",
+          "dense or flash, which GGUF means", nn::attention_kind_name(layer.kind));
     }
   }
 
