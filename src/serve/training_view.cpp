@@ -23,7 +23,7 @@ void add_training_routes(RouteTable& routes, const WebAssets& assets, const Trai
               .light = true,
               .handle = [&view](const auto& exchange) {
                 QueryFields fields(exchange->request().query);
-                const auto after = fields.integer("after", -1, std::numeric_limits<std::int64_t>::max());
+                const auto after = fields.integer("after", 0, std::numeric_limits<std::int64_t>::max());
                 fields.finish();
                 exchange->respond({.body = view.state_json(after.value_or(-1))});
               }});

@@ -47,7 +47,7 @@ export async function refresh(): Promise<void> {
   // A sample comes after its step's point: ask from the older of the two, and pass over what is there.
   const from = Math.min(points.value.at(-1)?.step ?? -1, after);
   try {
-    const response = await fetch(`/api/training?after=${Math.max(-1, from - 1)}`);
+    const response = await fetch(from > 0 ? `/api/training?after=${from - 1}` : "/api/training");
     if (!response.ok) throw new Error(String(response.status));
     const found = (await response.json()) as RunState;
     const lastPoint = points.value.at(-1)?.step ?? -1;

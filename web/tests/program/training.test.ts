@@ -26,11 +26,12 @@ before(async () => {
   writeFileSync(join(folder, "text.txt"), `the cat sat on the mat, ${hostile}\n`.repeat(60));
   tessera("tokenizer", "train", "--type", "char", "-o", join(folder, "tokenizer"), join(folder, "text.txt"));
   tessera("data", "-m", join(folder, "tokenizer", "tokenizer.json"), "-o", join(folder, "data"), join(folder, "text.txt"));
+  const { TESSERA_MODEL: _, ...environment } = process.env; // it would be the model to go on from
   training = spawn(binary, [
     "train", "--data", join(folder, "data"), "--out", join(folder, "run"), "--serve", "0", "--steps", "1000000", "--layers", "1", "--heads", "2",
     "--hidden-size", "32", "--seq-len", "64", "--batch-size", "2", "--warmup", "2", "--learning-rate", "0.01", "--evaluate-every", "20",
     "--save-every", "200", "--sample-every", "50", "--sample-tokens", "12", "--sample-prompt", hostile, "--ema", "0.9",
-  ], { stdio: ["ignore", "pipe", "inherit"] });
+  ], { env: environment, stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
   url = await new Promise<string>((resolve, reject) => {
     training.stdout!.on("data", (text: Buffer) => {
