@@ -9,7 +9,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # What the build and its tests need. python3-pip only fetches the default model.
 packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libcli11-dev libfmt-dev libsimdjson-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev
-  libssl-dev libedit-dev libsqlite3-dev libyaml-cpp-dev libboost1.81-dev libgtest-dev libgmock-dev)
+  libssl-dev libedit-dev libsqlite3-dev libyaml-cpp-dev libboost1.81-dev libopenmpi-dev openmpi-bin libgtest-dev libgmock-dev)
 # The web page is built with them; any Node.js from 18 on will do, wherever it is from.
 command -v node >/dev/null && command -v npm >/dev/null || packages+=(nodejs npm)
 python_packages=(python3 python3-pip)
