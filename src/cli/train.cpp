@@ -235,6 +235,7 @@ void train_model(const TrainFlags& flags) {
     screen.clear();
     if (group->size() == 1 || group->ended_together()) throw;
     end_all_ranks(*group, config, error);
+    throw;
   }
   screen.clear();
   const char* how = result.stopped           ? "stopped after"

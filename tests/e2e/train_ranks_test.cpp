@@ -5,7 +5,6 @@
 #include <signal.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -28,7 +27,7 @@ class TrainOnRanks : public ::testing::Test {
  protected:
   void SetUp() override {
     if (train::mpi_version().empty()) GTEST_SKIP() << "this build knows no MPI (libopenmpi-dev)";
-    if (std::system("mpirun --version > /dev/null 2>&1") != 0) {
+    if (run_command({"mpirun", "--version"}).exit_code != 0) {
       GTEST_SKIP() << "there is no mpirun here (openmpi-bin)";
     }
     fs::create_directories(folder_.path() / "data");
