@@ -183,9 +183,14 @@ std::string ranks_text(const train::ProcessGroup& group) {
                      thread_pool().size() == 1 ? "" : "s");
 }
 
+bool is_cancelled(const std::exception& error) {
+  const auto* own = dynamic_cast<const Error*>(&error);
+  return own != nullptr && own->kind() == ErrorKind::cancelled;
+}
+
 // This rank cannot go on, and the others would wait for it. Of a rank that died every other one could tell.
-void end_all_ranks(train::ProcessGroup& group, const TrainingConfig& config, const Error& error) {
-  if (error.kind() == ErrorKind::cancelled && group.rank() > 1) group.abandon(1);
+void end_all_ranks(train::ProcessGroup& group, const TrainingConfig& config, const std::exception& error) {
+  if (is_cancelled(error) && group.rank() > 1) group.abandon(1);
   fmt::print(stderr, "error: {}{}\n", group.is_first() ? "" : fmt::format("rank {}: ", group.rank()),
              error.what());
   if (group.is_first()) {
@@ -200,8 +205,8 @@ void end_all_ranks(train::ProcessGroup& group, const TrainingConfig& config, con
 void run_quietly(const TrainingConfig& config, train::ProcessGroup& group, const InterruptGuard& interrupt) {
   try {
     train::run_training(config, {}, interrupt.flag(), &group);
-  } catch (const Error& error) {
-    const bool told_by_another = group.ended_together() && error.kind() == ErrorKind::cancelled;
+  } catch (const std::exception& error) {
+    const bool told_by_another = group.ended_together() && is_cancelled(error);
     if (!told_by_another) end_all_ranks(group, config, error);
   }
 }
@@ -231,7 +236,7 @@ void train_model(const TrainFlags& flags) {
   train::TrainingResult result;
   try {
     result = train::run_training(config, events, interrupt.flag(), group.get());
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     screen.clear();
     if (group->size() == 1 || group->ended_together()) throw;
     end_all_ranks(*group, config, error);
