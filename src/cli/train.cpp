@@ -191,11 +191,10 @@ bool is_cancelled(const std::exception& error) {
 // This rank cannot go on, and the others would wait for it. Of a rank that died every other one could tell.
 void end_all_ranks(train::ProcessGroup& group, const TrainingConfig& config, const std::exception& error) {
   if (is_cancelled(error) && group.rank() > 1) group.abandon(1);
-  fmt::print(stderr, "error: {}{}\n", group.is_first() ? "" : fmt::format("rank {}: ", group.rank()),
-             error.what());
-  if (group.is_first()) {
-    const auto checkpoint = train::newest_checkpoint(config.out);
-    if (checkpoint) fmt::print(stderr, "hint: --resume goes on from {}\n", *checkpoint);
+  const bool unnamed = group.is_first() || is_cancelled(error);  // that one says itself which rank it is
+  fmt::print(stderr, "error: {}{}\n", unnamed ? "" : fmt::format("rank {}: ", group.rank()), error.what());
+  if (const auto checkpoint = train::newest_checkpoint(config.out)) {
+    fmt::print(stderr, "hint: --resume goes on from {}\n", *checkpoint);
   }
   std::fflush(stderr);
   group.abandon(1);
