@@ -132,10 +132,17 @@ const std::vector<Mechanism>& mechanisms() {
   return all;
 }
 
-struct Seconds {
-  double forward = 0;
+struct Measured {
+  double forward = 0;  // seconds
   double backward = 0;
+  double megabytes = 0;  // largest resident size of one forward and backward, and of what they began with
 };
+
+double peak_megabytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
 
 double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -143,12 +150,12 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Seconds once(const Case& c, const Attend& attend) {
+Measured once(const Case& c, const Attend& attend) {
   autograd::Tape tape;
   for (const Tensor& input : {c.q, c.k, c.v}) tape.watch(input);
   Tensor y;
-  Seconds seconds;
-  seconds.forward = seconds_of([&] {
+  Measured found;
+  found.forward = seconds_of([&] {
     const autograd::RecordingScope recording(tape);
     y = attend(c);
   });
@@ -158,16 +165,17 @@ Seconds once(const Case& c, const Attend& attend) {
     Tensor to = t.gradient_to_write(y).values;
     std::copy(from.begin(), from.end(), to.as_mutable<float>().begin());
   });
-  seconds.backward = seconds_of([&] { tape.backward(loss); });
-  return seconds;
+  found.backward = seconds_of([&] { tape.backward(loss); });
+  return found;
 }
 
-Seconds fastest(const Mechanism& mechanism, std::int64_t T) {
+Measured fastest(const Mechanism& mechanism, std::int64_t T) {
   const Case c(T);
   const Attend attend = mechanism.make(T);
-  Seconds best{INFINITY, INFINITY};
+  Measured best{INFINITY, INFINITY, 0};
   for (double spent = 0; spent < kSecondsPerCase;) {
-    const Seconds found = once(c, attend);
+    const Measured found = once(c, attend);
+    if (spent == 0) best.megabytes = peak_megabytes();
     best.forward = std::min(best.forward, found.forward);
     best.backward = std::min(best.backward, found.backward);
     spent += found.forward + found.backward;
@@ -181,21 +189,19 @@ void measure(const Mechanism& mechanism, std::int64_t T, const std::string& file
   if (::pipe(channel) != 0) fail(ErrorKind::io, "no pipe");
   const pid_t child = ::fork();
   if (child == 0) {
-    const Seconds seconds = fastest(mechanism, T);
-    const bool written = ::write(channel[1], &seconds, sizeof(seconds)) == sizeof(seconds);
+    const Measured measured = fastest(mechanism, T);
+    const bool written = ::write(channel[1], &measured, sizeof(measured)) == sizeof(measured);
     ::_exit(written ? 0 : 1);
   }
   ::close(channel[1]);
-  Seconds seconds;
-  const bool complete = ::read(channel[0], &seconds, sizeof(seconds)) == sizeof(seconds);
+  Measured measured;
+  const bool complete = ::read(channel[0], &measured, sizeof(measured)) == sizeof(measured);
   ::close(channel[0]);
-  rusage usage{};
   int status = 0;
-  ::wait4(child, &status, 0, &usage);
+  ::waitpid(child, &status, 0);
   if (!complete || status != 0) fail(ErrorKind::internal, "{} at {} tokens failed", mechanism.name, T);
-  const double megabytes = static_cast<double>(usage.ru_maxrss) / 1024;
-  const std::string line = fmt::format("{}\t{}\t{:.6f}\t{:.6f}\t{:.1f}\n", mechanism.name, T, seconds.forward,
-                                       seconds.backward, megabytes);
+  const std::string line = fmt::format("{}\t{}\t{:.6f}\t{:.6f}\t{:.1f}\n", mechanism.name, T,
+                                       measured.forward, measured.backward, measured.megabytes);
   fmt::print("{}", line);
   std::fflush(stdout);
   std::ofstream(file, std::ios::app) << line;
