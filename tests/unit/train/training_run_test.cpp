@@ -104,21 +104,6 @@ TEST_F(TrainingRun, ChoosesTheAttentionOfEachLayer) {
             nlohmann::json({"dense", "flash"}));
 }
 
-TEST_F(TrainingRun, TrainsWithSparsePatternsAndKeepsTheirSettings) {
-  TrainingConfig sparse = config("sparse");
-  sparse.steps = 3;
-  sparse.attention = "sparse_heads";
-  sparse.attention_heads = "sparse_local,sparse_fixed";
-  sparse.attention_stride = 4;
-  sparse.attention_columns = 1;
-  EXPECT_TRUE(std::isfinite(run_training(sparse, {}).last_loss));
-  const auto written = nlohmann::json::parse(file("sparse", "latest/config.json"));
-  EXPECT_EQ(written.at("attention_heads"), nlohmann::json({"sparse_local", "sparse_fixed"}));
-  EXPECT_EQ(written.at("attention_stride"), 4);
-  EXPECT_EQ(written.at("attention_columns"), 1);
-  EXPECT_EQ(written.count("attention_window"), 0U);
-}
-
 // Stopped after any step and gone on from there, a run ends in the same bits: weights, optimizer, data order.
 TEST_F(TrainingRun, ResumesToTheSameBits) {
   for (const char* optimizer : {"adamw", "lion"}) {
@@ -283,6 +268,21 @@ TEST_F(TrainingRun, KeepsTheNewestCheckpointsAndClearsWhatWasLeftHalfWritten) {
   std::ranges::sort(names);
   EXPECT_EQ(names, (std::vector<std::string>{"checkpoint-12", "checkpoint-9", "config.json", "latest",
                                              "metrics.jsonl"}));
+}
+
+TEST_F(TrainingRun, TrainsWithSparsePatternsAndKeepsTheirSettings) {
+  TrainingConfig sparse = config("sparse");
+  sparse.steps = 3;
+  sparse.attention = "sparse_heads";
+  sparse.attention_heads = "sparse_local,sparse_fixed";
+  sparse.attention_stride = 4;
+  sparse.attention_columns = 1;
+  EXPECT_TRUE(std::isfinite(run_training(sparse, {}).last_loss));
+  const auto written = nlohmann::json::parse(file("sparse", "latest/config.json"));
+  EXPECT_EQ(written.at("attention_heads"), nlohmann::json({"sparse_local", "sparse_fixed"}));
+  EXPECT_EQ(written.at("attention_stride"), 4);
+  EXPECT_EQ(written.at("attention_columns"), 1);
+  EXPECT_EQ(written.count("attention_window"), 0U);
 }
 
 TEST_F(TrainingRun, SaysWhatCannotBeBeforeItBegins) {
