@@ -1,0 +1,3 @@
+#include "kernels/cpu/isa/scalar_vector.h"
+//
+#include "kernels/cpu/linear_attention_gradient.h"
