@@ -23,6 +23,7 @@ struct RaggedBatch {
   std::span<const std::int32_t>
       block_tables;  // [N, blocks_per_sequence] physical blocks of each sequence in order
   std::int32_t blocks_per_sequence = 0;
+  std::span<const std::int32_t> state_slots = {};  // [N] where layers with a state of constant size keep it
 
   std::int64_t token_count() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t sequence_count() const { return static_cast<std::int64_t>(context_length.size()); }
@@ -54,6 +55,13 @@ struct KeyValueCacheLayer {
   std::int64_t head_value_bytes() const {
     return block_size / kKeyGroup * value_group_bytes(value_dtype, head_dim);
   }
+};
+
+// One layer's states of constant size (linear kinds of attention), owned by the engine: [slots, slot_floats].
+struct LinearStateLayer {
+  float* states = nullptr;
+  std::int64_t num_slots = 0;
+  std::int64_t slot_floats = 0;  // 0: this layer has none
 };
 
 }  // namespace tessera
