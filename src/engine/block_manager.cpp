@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "base/error.h"
+#include "tensor/ragged_batch.h"
 
 namespace tessera::engine {
 
-BlockManager::BlockManager(std::int64_t num_blocks, std::int64_t block_size) : block_size_(block_size) {
+BlockManager::BlockManager(std::int64_t num_blocks, std::int64_t block_size, std::int64_t state_slots)
+    : block_size_(block_size), state_slots_(state_slots) {
   if (num_blocks < 1 || block_size < 1) {
     fail(ErrorKind::bad_usage,
          "key/value cache: expected at least one block of at least one token, found {} x {}", num_blocks,
@@ -25,6 +27,9 @@ BlockManager::BlockManager(std::int64_t num_blocks, std::int64_t block_size) : b
   kept_.resize(reference_counts_.size(), false);
   for (std::int64_t block = num_blocks - 1; block >= 0; --block) free_.push_back(static_cast<BlockId>(block));
   free_count_ = num_blocks;
+  for (std::int64_t slot = state_slots - 1; slot >= 0; --slot) {
+    free_slots_.push_back(static_cast<std::int32_t>(slot));
+  }
 }
 
 BlockId BlockManager::allocate() {
@@ -35,6 +40,21 @@ BlockId BlockManager::allocate() {
   --free_count_;
   reference_counts_[static_cast<std::size_t>(block)] = 1;
   return block;
+}
+
+std::int32_t BlockManager::allocate_state_slot() {
+  const std::lock_guard lock(mutex_);
+  if (free_slots_.empty()) {
+    fail(ErrorKind::limit, "states of attention: all {} slots are in use", state_slots_);
+  }
+  const std::int32_t slot = free_slots_.back();
+  free_slots_.pop_back();
+  return slot;
+}
+
+void BlockManager::release_state_slot(std::int32_t slot) {
+  const std::lock_guard lock(mutex_);
+  free_slots_.push_back(slot);
 }
 
 void BlockManager::retain(BlockId block) {
@@ -72,7 +92,8 @@ void BlockManager::set_kept(BlockId block, bool kept) {
 BlockTable::BlockTable(BlockTable&& other) noexcept
     : manager_(other.manager_),
       blocks_(std::exchange(other.blocks_, {})),
-      length_(std::exchange(other.length_, 0)) {}
+      length_(std::exchange(other.length_, 0)),
+      state_slot_(std::exchange(other.state_slot_, kNoSlot)) {}
 
 BlockTable& BlockTable::operator=(BlockTable&& other) noexcept {
   if (this != &other) {
@@ -80,12 +101,14 @@ BlockTable& BlockTable::operator=(BlockTable&& other) noexcept {
     manager_ = other.manager_;
     blocks_ = std::exchange(other.blocks_, {});
     length_ = std::exchange(other.length_, 0);
+    state_slot_ = std::exchange(other.state_slot_, kNoSlot);
   }
   return *this;
 }
 
 BlockTable BlockTable::fork() const {
   BlockTable copy(*manager_);
+  if (manager_->stateful()) return copy;
   copy.blocks_.reserve(blocks_.size());
   for (const BlockId block : blocks_) {
     manager_->retain(block);
@@ -116,13 +139,14 @@ void BlockTable::append(std::int64_t count, std::vector<BlockCopy>& copies) {
     manager_->release(blocks_.back());
     blocks_.back() = own;
   }
+  if (manager_->stateful() && state_slot_ == kNoSlot) state_slot_ = manager_->allocate_state_slot();
   length_ += count;
   while (static_cast<std::int64_t>(blocks_.size()) * block_size() < length_)
     blocks_.push_back(manager_->allocate());
 }
 
 void BlockTable::append_shared(BlockId block, std::int64_t tokens) {
-  if (length_ % block_size() != 0 || tokens < 1 || tokens > block_size()) {
+  if (length_ % block_size() != 0 || tokens < 1 || tokens > block_size() || manager_->stateful()) {
     fail(ErrorKind::internal, "block table: cannot share a block of {} tokens after {}", tokens, length_);
   }
   manager_->retain(block);
@@ -141,12 +165,27 @@ void BlockTable::truncate(std::int64_t length) {
   if (length < 0 || length > length_) {
     fail(ErrorKind::internal, "block table: cannot truncate {} tokens to {}", length_, length);
   }
+  if (manager_->stateful() && length < length_ / kLinearChunk * kLinearChunk) length = 0;
   const auto keep = static_cast<std::size_t>((length + block_size() - 1) / block_size());
   while (blocks_.size() > keep) {
     manager_->release(blocks_.back());
     blocks_.pop_back();
   }
   length_ = length;
+  if (length == 0 && state_slot_ != kNoSlot) {
+    manager_->release_state_slot(std::exchange(state_slot_, kNoSlot));
+  }
+}
+
+std::int64_t BlockTable::most_drafts() const {
+  if (!manager_->stateful()) return std::numeric_limits<std::int32_t>::max();
+  // The last row of a chunk would make it part of the state.
+  return std::max<std::int64_t>(0, kLinearChunk - 2 - length_ % kLinearChunk);
+}
+
+std::int32_t BlockTable::state_slot() const {
+  if (state_slot_ == kNoSlot) fail(ErrorKind::internal, "block table: no state without a token");
+  return state_slot_;
 }
 
 std::int32_t BlockTable::slot(std::int64_t position) const {

@@ -71,7 +71,7 @@ Generation::Generation(const LoadedModel& loaded, Request request, std::int64_t 
 std::int64_t Generation::draft(Sequence& sequence, std::int64_t limit, const VerificationCost& cost,
                                std::int64_t others) {
   // One token always follows the last draft.
-  limit = std::min(limit, context_size_ - sequence.length() - 1);
+  limit = std::min({limit, context_size_ - sequence.length() - 1, sequence.table().most_drafts()});
   if (request_.max_new_tokens > 0) limit = std::min(limit, request_.max_new_tokens - generated() - 1);
   const auto drafts = drafter_.propose(sequence.tokens(), limit, cost, others);
   for (const TokenId token : drafts) sequence.append(token);

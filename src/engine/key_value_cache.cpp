@@ -1,5 +1,6 @@
 #include "engine/key_value_cache.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/checked_size.h"
@@ -36,6 +37,14 @@ void expect_supported(const KeyValueCacheOptions& options, std::span<const model
   }
 }
 
+// Sequences that may have states at a time: address space, as the rest.
+constexpr std::int64_t kMostStateSlots = 512;
+
+std::int64_t state_slots_for(const KeyValueCacheOptions& options,
+                             std::span<const models::KeyValueShape> layers) {
+  return state_bytes_per_sequence(layers) == 0 ? 0 : std::min(blocks_for(options), kMostStateSlots);
+}
+
 // Of the groups of one layer, all heads: the keys, or the values.
 CheckedSize groups_bytes(const models::KeyValueShape& shape, std::int64_t group_bytes) {
   return CheckedSize::from_signed(shape.num_key_value_heads, "key/value heads") *
@@ -61,9 +70,18 @@ std::uint64_t key_value_bytes_per_token(std::span<const models::KeyValueShape> l
   return total.value() / kKeyGroup;
 }
 
+std::uint64_t state_bytes_per_sequence(std::span<const models::KeyValueShape> layers) {
+  CheckedSize total(0, "states of one sequence");
+  for (const models::KeyValueShape& shape : layers) {
+    total = total + CheckedSize::from_signed(shape.state_floats, "floats of a state") *
+                        CheckedSize(sizeof(float), "bytes of a float");
+  }
+  return total.value();
+}
+
 KeyValueCache::KeyValueCache(std::span<const models::KeyValueShape> layers,
                              const KeyValueCacheOptions& options)
-    : block_manager_(blocks_for(options), options.block_size),
+    : block_manager_(blocks_for(options), options.block_size, state_slots_for(options, layers)),
       key_dtype_(options.key_dtype),
       value_dtype_(options.value_dtype) {
   expect_supported(options, layers);
@@ -92,6 +110,26 @@ KeyValueCache::KeyValueCache(std::span<const models::KeyValueShape> layers,
     layer.num_key_value_heads = shape.num_key_value_heads;
     layer.head_dim = shape.head_dim;
     layers_.push_back(layer);
+  }
+  if (block_manager_.stateful()) allocate_states(layers);
+}
+
+void KeyValueCache::allocate_states(std::span<const models::KeyValueShape> layers) {
+  const std::uint64_t each = state_bytes_per_sequence(layers);
+  if (each > available_memory()) {
+    fail(ErrorKind::limit, "states of attention: one sequence needs {}, {} available", format_bytes(each),
+         format_bytes(available_memory()));
+  }
+  for (const models::KeyValueShape& shape : layers) {
+    LinearStateLayer layer{nullptr, block_manager_.state_slots(), shape.state_floats};
+    if (shape.state_floats > 0) {
+      const CheckedSize bytes = CheckedSize::from_signed(shape.state_floats, "floats of a state") *
+                                CheckedSize::from_signed(layer.num_slots, "state slots") *
+                                CheckedSize(sizeof(float), "bytes of a float");
+      storages_.push_back(Storage::allocate(bytes.value()));
+      layer.states = reinterpret_cast<float*>(storages_.back()->mutable_bytes().data());
+    }
+    states_.push_back(layer);
   }
 }
 

@@ -1,4 +1,5 @@
-// The memory of the paged key/value cache, all layers; modules are handed views of it and own none.
+// The memory of the paged key/value cache, all layers, and of the states of layers that keep one instead of
+// keys and values; modules are handed views of it and own none.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,9 @@ DType default_key_value_type(const models::Model& model);
 std::uint64_t key_value_bytes_per_token(std::span<const models::KeyValueShape> layers, DType key_dtype,
                                         DType value_dtype);
 
+// Bytes of one sequence's states in all layers together; 0: no layer has any.
+std::uint64_t state_bytes_per_sequence(std::span<const models::KeyValueShape> layers);
+
 class KeyValueCache {
  public:
   // Address space only: the operating system gives the pages when they are first written, so a large cache
@@ -35,6 +39,8 @@ class KeyValueCache {
   KeyValueCache(std::span<const models::KeyValueShape> layers, const KeyValueCacheOptions& options);
 
   std::span<const KeyValueCacheLayer> layers() const { return layers_; }
+  // One entry a layer when some have states of constant size; else none. Slots are block_manager()'s.
+  std::span<const LinearStateLayer> states() const { return states_; }
   BlockManager& block_manager() { return block_manager_; }
   const BlockManager& block_manager() const { return block_manager_; }
   std::int64_t token_capacity() const { return block_manager_.num_blocks() * block_manager_.block_size(); }
@@ -55,12 +61,15 @@ class KeyValueCache {
   void copy_blocks(std::span<const BlockCopy> copies);
 
  private:
+  void allocate_states(std::span<const models::KeyValueShape> layers);
+
   BlockManager block_manager_;
   DType key_dtype_;
   DType value_dtype_;
   std::uint64_t bytes_ = 0;
-  std::vector<std::shared_ptr<Storage>> storages_;  // keys and values of one layer each
+  std::vector<std::shared_ptr<Storage>> storages_;  // keys and values of one layer each; states
   std::vector<KeyValueCacheLayer> layers_;
+  std::vector<LinearStateLayer> states_;
 };
 
 }  // namespace tessera::engine

@@ -8,7 +8,7 @@
 namespace tessera::engine {
 
 ModelRunner::ModelRunner(const models::Model& model, KeyValueCache& cache)
-    : model_(&model), cache_(&cache), attention_(cache.layers()) {}
+    : model_(&model), cache_(&cache), attention_(cache.layers(), cache.states()) {}
 
 Tensor ModelRunner::run(std::span<const SequenceStep> steps) {
   check(steps);
@@ -24,6 +24,7 @@ Tensor ModelRunner::run(std::span<const SequenceStep> steps) {
     batch.slot_mapping = slot_mapping_;
     batch.block_tables = block_tables_;
     batch.blocks_per_sequence = blocks_per_sequence_;
+    batch.state_slots = state_slots_;
     if (logit_rows_.size() == tokens_.size()) return model_->logits(model_->forward(batch, attention_));
     const Tensor hidden = model_->forward_rows(batch, wanted_rows(batch), attention_);  // [R, C]
     return logit_rows_.empty() ? Tensor() : model_->logits(hidden);                     // [R, V]
@@ -85,8 +86,8 @@ std::vector<std::int64_t> ModelRunner::cached_lengths(std::span<const SequenceSt
 }
 
 void ModelRunner::lay_out(std::span<const SequenceStep> steps) {
-  for (auto* column :
-       {&positions_, &query_start_, &context_length_, &slot_mapping_, &block_tables_, &logit_rows_}) {
+  for (auto* column : {&positions_, &query_start_, &context_length_, &slot_mapping_, &block_tables_,
+                       &state_slots_, &logit_rows_}) {
     column->clear();
   }
   tokens_.clear();
@@ -107,6 +108,7 @@ void ModelRunner::lay_out(std::span<const SequenceStep> steps) {
     }
     query_start_.push_back(static_cast<std::int32_t>(tokens_.size()));
     context_length_.push_back(static_cast<std::int32_t>(end));
+    if (cache_->block_manager().stateful()) state_slots_.push_back(sequence.table().state_slot());
     widest = std::max(widest, sequence.table().blocks().size());
   }
   blocks_per_sequence_ = static_cast<std::int32_t>(widest);

@@ -52,6 +52,7 @@ class ModelRunner {
   std::vector<std::int32_t> slot_mapping_;
   std::vector<std::int32_t> block_tables_;
   std::int32_t blocks_per_sequence_ = 0;
+  std::vector<std::int32_t> state_slots_;
   std::vector<std::int32_t> logit_rows_;
   std::vector<TokenId> wanted_tokens_;
   std::vector<std::int32_t> wanted_positions_;

@@ -62,6 +62,7 @@ PrefixCache::NodeId PrefixCache::find(NodeId parent, std::span<const TokenId> to
 std::int64_t PrefixCache::attach(Sequence& sequence, Cursor& cursor, bool whole_blocks) {
   const std::int64_t size = manager_->block_size();
   const std::int64_t before = sequence.cached();
+  if (manager_->stateful()) return 0;  // blocks without the state they led to are of no use
   while ((cursor.blocks + 1) * size < sequence.length()) {
     const std::int64_t begin = cursor.blocks * size;
     const NodeId next = find(cursor.node, tokens_of(sequence, begin, begin + size));
@@ -98,6 +99,7 @@ bool PrefixCache::attach_part(Sequence& sequence, const Cursor& cursor) {
 }
 
 void PrefixCache::store(Sequence& sequence, Cursor& cursor, bool last_too) {
+  if (manager_->stateful()) return;
   const std::int64_t size = manager_->block_size();
   while ((cursor.blocks + 1) * size <= sequence.cached()) {
     const std::int64_t begin = cursor.blocks * size;

@@ -120,6 +120,7 @@ void Scheduler::take_cached(Task& task) {
 // Whether somebody in the plan computes the very block that this task needs next: then it is there after the
 // pass, and of many requests with one prefix only the first computes it.
 bool Scheduler::will_be_computed(const Task& task) const {
+  if (manager_->stateful()) return false;  // it could not be shared
   const std::int64_t cached = task.sequence.cached();
   const std::int64_t block_end = (cached / manager_->block_size() + 1) * manager_->block_size();
   if (block_end >= task.sequence.length()) return false;

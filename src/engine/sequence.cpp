@@ -18,7 +18,7 @@ std::int64_t Sequence::replace(std::span<const TokenId> tokens) {
   if (common == static_cast<std::int64_t>(tokens.size()) && common > 0) --common;
   table_.truncate(common);
   tokens_.assign(tokens.begin(), tokens.end());
-  return common;
+  return cached();
 }
 
 Sequence Sequence::fork() const { return {tokens_, table_.fork()}; }

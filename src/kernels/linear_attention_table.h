@@ -6,12 +6,9 @@
 #include <cstdint>
 
 #include "base/cpu_features.h"
+#include "tensor/ragged_batch.h"
 
 namespace tessera::kernels {
-
-// Chunks begin at multiples of this position of a sequence: within one, pairs of tokens meet directly; what
-// came before is a matrix. Prefill, chunked prefill and decoding have the same borders, hence the same bits.
-inline constexpr std::int64_t kLinearChunk = 16;
 
 // Floats are kept in rows of whole vectors of every instruction set.
 constexpr std::int64_t padded_width(std::int64_t width) { return (width + 15) / 16 * 16; }

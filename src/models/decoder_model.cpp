@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "models/linear_mixer_loader.h"
 #include "ops/activation_checkpoint.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
@@ -74,7 +75,13 @@ nn::SelfAttention load_attention(WeightLoader& weights, std::int64_t layer, cons
     attention.q_norm = weights.rms_norm(layer, "self_attn.q_norm", d.head_dim, d.rms_norm_eps);
     attention.k_norm = weights.rms_norm(layer, "self_attn.k_norm", d.head_dim, d.rms_norm_eps);
   }
-  attention.rotary = choice.rotary;
+  if (!d.attention.empty()) {
+    const nn::AttentionKind kind = d.attention[static_cast<std::size_t>(layer)].kind;
+    attention.linear_mixer =
+        load_linear_mixer(weights, layer, "self_attn", kind,
+                          {d.hidden_size, d.num_key_value_heads, d.head_dim, d.rms_norm_eps});
+  }
+  if (attention.linear_mixer == nullptr) attention.rotary = choice.rotary;
   attention.head_dim = d.head_dim;
   attention.parameters.scale = 1.0F / std::sqrt(static_cast<float>(d.head_dim));
   attention.parameters.sliding_window = choice.sliding_window;
@@ -105,7 +112,8 @@ DecoderModel::DecoderModel(std::string architecture, const DecoderDimensions& di
 void DecoderModel::add_layer(WeightLoader& weights, nn::SelfAttention self_attn, nn::GatedMlp mlp) {
   const auto index = static_cast<std::int64_t>(layers_.size());
   const DecoderDimensions& d = dimensions_;
-  config_.layers.push_back({d.num_key_value_heads, d.head_dim, self_attn.parameters.sliding_window});
+  config_.layers.push_back(kept_of(self_attn.linear_mixer.get(),
+                                   {d.num_key_value_heads, d.head_dim, self_attn.parameters.sliding_window}));
   Layer layer;
   layer.input_layernorm = weights.rms_norm(index, "input_layernorm", d.hidden_size, d.rms_norm_eps);
   layer.self_attn = std::move(self_attn);

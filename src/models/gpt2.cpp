@@ -10,6 +10,7 @@
 #include "models/architecture.h"
 #include "models/attention_reader.h"
 #include "models/config_reader.h"
+#include "models/linear_mixer_loader.h"
 #include "models/weight_loader.h"
 #include "nn/attention/self_attention.h"
 #include "nn/mlp.h"
@@ -112,7 +113,8 @@ Gpt2::Gpt2(const WeightSource& source, const ModelOptions& options) {
     layers_.push_back(load_layer(config, weights, index, epsilon));
     const nn::SelfAttention& attention = layers_.back().attn;
     config_.layers.push_back(
-        {config_.num_attention_heads, attention.head_dim, attention.parameters.sliding_window});
+        kept_of(attention.linear_mixer.get(),
+                {config_.num_attention_heads, attention.head_dim, attention.parameters.sliding_window}));
   }
   weights.expect_all_used();
   parameters_ = weights.parameters();
@@ -130,6 +132,9 @@ Gpt2::Layer Gpt2::load_layer(const ConfigReader& config, WeightLoader& weights, 
                              hidden, layer.attn);
   layer.attn.o_proj = load_conv1d(weights, index, "attn.c_proj", hidden, hidden, bias);
   layer.attn.head_dim = hidden / config_.num_attention_heads;
+  layer.attn.linear_mixer =
+      load_linear_mixer(weights, index, "attn", config_.attention[static_cast<std::size_t>(index)].kind,
+                        {hidden, config_.num_attention_heads, layer.attn.head_dim, epsilon});
   float scale = config.boolean_or("scale_attn_weights", true)
                     ? 1.0F / std::sqrt(static_cast<float>(layer.attn.head_dim))
                     : 1.0F;

@@ -22,6 +22,7 @@ struct KeyValueShape {
   std::int64_t num_key_value_heads = 0;  // K
   std::int64_t head_dim = 0;             // D
   std::int64_t sliding_window = 0;       // 0: sees everything
+  std::int64_t state_floats = 0;         // of one sequence's state (linear kinds, which have no keys); else 0
 };
 
 // What all architectures share; what only one has stays in its own file.

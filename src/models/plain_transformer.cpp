@@ -19,6 +19,7 @@
 #include "models/architecture.h"
 #include "models/attention_reader.h"
 #include "models/config_reader.h"
+#include "models/linear_mixer_loader.h"
 #include "models/weight_loader.h"
 #include "nn/attention/self_attention.h"
 #include "nn/mlp.h"
@@ -94,7 +95,8 @@ PlainTransformer::PlainTransformer(const WeightSource& source, const ModelOption
     layers_.push_back(load_layer(weights, index, activation, epsilon));
     const nn::SelfAttention& attention = layers_.back().self_attn;
     config_.layers.push_back(
-        {config_.num_attention_heads, attention.head_dim, attention.parameters.sliding_window});
+        kept_of(attention.linear_mixer.get(),
+                {config_.num_attention_heads, attention.head_dim, attention.parameters.sliding_window}));
   }
   weights.expect_all_used();
   parameters_ = weights.parameters();
@@ -114,6 +116,9 @@ PlainTransformer::Layer PlainTransformer::load_layer(WeightLoader& weights, std:
   layer.self_attn.v_proj = project("self_attn.v_proj");
   layer.self_attn.o_proj = project("self_attn.o_proj");
   layer.self_attn.head_dim = hidden / config_.num_attention_heads;
+  layer.self_attn.linear_mixer =
+      load_linear_mixer(weights, index, "self_attn", config_.attention[static_cast<std::size_t>(index)].kind,
+                        {hidden, config_.num_attention_heads, layer.self_attn.head_dim, epsilon});
   layer.self_attn.parameters.scale = 1.0F / std::sqrt(static_cast<float>(layer.self_attn.head_dim));
   nn::choose_patterns(config_.attention[static_cast<std::size_t>(index)], layer.self_attn.parameters);
   layer.self_attn_layer_norm = weights.layer_norm(index, "self_attn_layer_norm", hidden, epsilon);

@@ -57,6 +57,11 @@ struct KeyValueCacheLayer {
   }
 };
 
+// Chunks of the linear kinds of attention begin at multiples of this position of a sequence: within one,
+// pairs of tokens meet directly; what came before is a matrix. Prefill, chunked prefill and decoding have the
+// same borders, hence the same bits. Tokens of the last chunk can be taken back, earlier ones cannot.
+inline constexpr std::int64_t kLinearChunk = 16;
+
 // One layer's states of constant size (linear kinds of attention), owned by the engine: [slots, slot_floats].
 struct LinearStateLayer {
   float* states = nullptr;

@@ -30,6 +30,17 @@ double random_normal(std::uint64_t key, std::uint64_t index) {
          std::cos(2.0 * std::numbers::pi * uniform(2 * index + 1));
 }
 
+// The gates of Gated DeltaNet begin as Mamba 2's (Dao & Gu 2024): exp(A_log) uniform up to 16, and
+// softplus(dt_bias) from 0.001 to 0.1, uniform in its logarithm.
+void fill_decay(std::string_view name, std::span<float> values, std::uint64_t key) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double uniform = (static_cast<double>(random_bits(key, i) >> 11U) + 0.5) * 0x1p-53;
+    const double step = 1e-3 * std::pow(100.0, uniform);
+    const double value = name.ends_with(".A_log") ? std::log(16 * uniform) : std::log(std::expm1(step));
+    values[i] = static_cast<float>(value);
+  }
+}
+
 }  // namespace
 
 InitialWeights::InitialWeights(const std::string& config_path, std::uint64_t seed)
@@ -64,6 +75,10 @@ double InitialWeights::deviation_of(std::string_view name) const {
 std::optional<Tensor> InitialWeights::create(std::string_view name, const Shape& shape) const {
   Tensor tensor = Tensor::empty(shape);
   const std::span<float> values = tensor.as_mutable<float>();
+  if (name.ends_with(".A_log") || name.ends_with(".dt_bias")) {
+    fill_decay(name, values, xxhash64(std::as_bytes(std::span(name)), seed_));
+    return tensor;
+  }
   if (shape.rank() < 2) {
     // Gemma's norms multiply by one plus what is stored.
     const bool is_scale = name.ends_with("weight") && !architecture_.starts_with("Gemma");

@@ -104,7 +104,7 @@ class SequenceRunner {
   std::vector<std::vector<float>> paged(const std::vector<std::vector<TokenId>>& sequences,
                                         std::size_t chunk) {
     make_cache(sequences.size());
-    nn::PagedAttention attention(layers_);
+    nn::PagedAttention attention(layers_, states_);
     std::vector<std::vector<float>> logits(sequences.size());
     const auto vocabulary = static_cast<std::size_t>(model_.config().vocab_size);
     for (std::size_t begin = 0;; begin += chunk) {
@@ -145,6 +145,7 @@ class SequenceRunner {
     sequences_ = sequences;
     memory_.clear();
     layers_.clear();
+    states_.clear();
     const std::int64_t blocks = static_cast<std::int64_t>(sequences) * kBlocksPerSequence;
     for (const models::KeyValueShape& shape : model_.config().layers) {
       KeyValueCacheLayer layer{.num_blocks = blocks,
@@ -158,6 +159,10 @@ class SequenceRunner {
       layer.keys = allocate(layer.head_key_bytes());
       layer.values = allocate(layer.head_value_bytes());
       layers_.push_back(layer);
+      memory_.push_back(Tensor::empty({static_cast<std::int64_t>(sequences) * shape.state_floats}));
+      const std::span<float> states = memory_.back().as_mutable<float>();
+      std::ranges::fill(states, NAN);  // whoever begins a sequence must clear its state
+      states_.push_back({states.data(), static_cast<std::int64_t>(sequences), shape.state_floats});
     }
   }
 
@@ -165,7 +170,7 @@ class SequenceRunner {
                              const std::vector<std::size_t>& starts, nn::AttentionMechanism& attention,
                              std::vector<std::size_t> owners = {0}) {
     std::vector<TokenId> tokens;
-    std::vector<std::int32_t> positions, query_start = {0}, context_length, slots, tables;
+    std::vector<std::int32_t> positions, query_start = {0}, context_length, slots, tables, states;
     for (std::size_t i = 0; i < pieces.size(); ++i) {
       for (std::size_t t = 0; t < pieces[i].size(); ++t) {
         const auto position = static_cast<std::int64_t>(starts[i] + t);
@@ -178,11 +183,12 @@ class SequenceRunner {
       }
       query_start.push_back(static_cast<std::int32_t>(tokens.size()));
       context_length.push_back(positions.back() + 1);
+      states.push_back(static_cast<std::int32_t>(sequences_ == 0 ? 0 : sequences_ - 1 - owners[i]));
       for (std::int64_t b = 0; b < kBlocksPerSequence; ++b)
         tables.push_back(sequences_ == 0 ? 0 : block(owners[i], b));
     }
-    const RaggedBatch batch{tokens, positions, query_start,       context_length,
-                            slots,  tables,    kBlocksPerSequence};
+    const RaggedBatch batch{tokens, positions,          query_start, context_length, slots,
+                            tables, kBlocksPerSequence, states};
     const Tensor logits = model_.logits(model_.forward(batch, attention));
     const std::span<const float> values = logits.as<float>();
     return {values.begin(), values.end()};
@@ -192,6 +198,7 @@ class SequenceRunner {
   std::size_t sequences_ = 0;
   std::vector<Tensor> memory_;
   std::vector<KeyValueCacheLayer> layers_;
+  std::vector<LinearStateLayer> states_;
 };
 
 // max |a - b| / max |b|, infinite when the sizes differ or a value is not a number.

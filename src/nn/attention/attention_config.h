@@ -19,6 +19,10 @@ enum class AttentionKind : std::uint8_t {
   sparse_fixed,
   sparse_heads,  // the three before by turns, head after head
   bigbird,
+  linear,  // the linear kinds: nn/attention/linear_mixer.h
+  gated_linear,
+  delta_rule,
+  gated_delta_rule,
 };
 
 struct AttentionConfig {

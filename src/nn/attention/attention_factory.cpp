@@ -28,6 +28,10 @@ constexpr std::array kAttentionKinds = {
     NamedKind{AttentionKind::sparse_fixed, "sparse_fixed"},
     NamedKind{AttentionKind::sparse_heads, "sparse_heads"},
     NamedKind{AttentionKind::bigbird, "bigbird"},
+    NamedKind{AttentionKind::linear, "linear"},
+    NamedKind{AttentionKind::gated_linear, "gated_linear"},
+    NamedKind{AttentionKind::delta_rule, "delta_rule"},
+    NamedKind{AttentionKind::gated_delta_rule, "gated_delta_rule"},
 };
 
 // Gives each layer's work to a mechanism of its own.
@@ -39,6 +43,10 @@ class LayeredAttention final : public AttentionMechanism {
   Tensor attend(int layer, const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                 const ops::AttentionParameters& parameters) override {
     return mechanism_of(layer).attend(layer, q, k, v, batch, parameters);
+  }
+  Tensor attend_linear(int layer, const ops::LinearAttentionInputs& inputs, const RaggedBatch& batch,
+                       const ops::LinearAttentionParameters& parameters) override {
+    return mechanism_of(layer).attend_linear(layer, inputs, batch, parameters);
   }
 
  private:
@@ -90,6 +98,12 @@ std::unique_ptr<AttentionMechanism> make_attention_mechanism(const AttentionConf
       return std::make_unique<SparseTransformerAttention>(config.patterns);
     case AttentionKind::bigbird:
       return std::make_unique<BigBirdAttention>(config.patterns.at(0));
+    case AttentionKind::linear:
+    case AttentionKind::gated_linear:
+    case AttentionKind::delta_rule:
+    case AttentionKind::gated_delta_rule:
+      // What is special is the layer's LinearMixer; any mechanism on the batch's own tokens attends for it.
+      return std::make_unique<FlashAttention>();
   }
   fail(ErrorKind::internal, "attention: no mechanism for kind {}", static_cast<int>(config.kind));
 }

@@ -2,6 +2,7 @@
 // values back. Who keeps keys and values, and where, is the mechanism's business; modules own no cache.
 #pragma once
 #include "ops/attention.h"
+#include "ops/linear_attention.h"
 #include "tensor/ragged_batch.h"
 #include "tensor/tensor.h"
 
@@ -20,6 +21,13 @@ class AttentionMechanism {
   virtual Tensor attend_rows(int layer, const Tensor& q, const Tensor& k, const Tensor& v,
                              const RaggedBatch& batch, const WantedRows& wanted,
                              const ops::AttentionParameters& parameters);
+
+  // The same of a layer whose kind of attention is linear (nn/attention/linear_mixer.h) → [T, H, Dv] f32.
+  // Each sequence on its own tokens, unless the mechanism knows where states are kept.
+  virtual Tensor attend_linear(int /*layer*/, const ops::LinearAttentionInputs& inputs,
+                               const RaggedBatch& batch, const ops::LinearAttentionParameters& parameters) {
+    return ops::linear_attention(inputs, batch, parameters);
+  }
 };
 
 }  // namespace tessera::nn

@@ -15,7 +15,8 @@ Tensor heads(const Tensor& features, std::int64_t head_dim) {
 
 Tensor SelfAttention::operator()(int layer, const Tensor& x, const RaggedBatch& batch,
                                  AttentionMechanism& attention, const WantedRows* wanted) const {
-  if (wanted != nullptr) return attend_rows(layer, x, batch, attention, *wanted);
+  // The linear kinds mix all tokens in one pass.
+  if (wanted != nullptr && linear_mixer == nullptr) return attend_rows(layer, x, batch, attention, *wanted);
   const auto projected = project_together(x, {q_proj, k_proj, v_proj});
   Tensor q = heads(projected[0], head_dim);        // [T, H, D]
   Tensor k = heads(projected[1], head_dim);        // [T, K, D]
@@ -23,8 +24,11 @@ Tensor SelfAttention::operator()(int layer, const Tensor& x, const RaggedBatch& 
   if (q_norm) q = (*q_norm)(q);
   if (k_norm) k = (*k_norm)(k);
   if (rotary != nullptr) rotary->apply(q, k, batch.positions);
-  const Tensor mixed = attention.attend(layer, q, k, v, batch, parameters);  // [T, H, D]
-  return o_proj(mixed.reshape({x.dim(0), o_proj.in_features()}));            // [T, C]
+  Tensor mixed = linear_mixer == nullptr
+                     ? attention.attend(layer, q, k, v, batch, parameters)        // [T, H, D]
+                     : linear_mixer->mix(layer, x, {q, k, v}, batch, attention);  // [T, H, D]
+  mixed = mixed.reshape({x.dim(0), o_proj.in_features()});
+  return o_proj(wanted == nullptr ? mixed : ops::gather_rows(mixed, wanted->rows));  // [T, C] or [R, C]
 }
 
 Tensor SelfAttention::attend_rows(int layer, const Tensor& x, const RaggedBatch& batch,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "nn/attention/attention_mechanism.h"
+#include "nn/attention/linear_mixer.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "nn/rotary_embedding.h"
@@ -22,6 +23,7 @@ struct SelfAttention {
   std::shared_ptr<const RotaryEmbedding> rotary;  // null: no rotation in this layer
   std::int64_t head_dim = 0;                      // D
   ops::AttentionParameters parameters;
+  std::shared_ptr<const LinearMixer> linear_mixer;  // of the linear kinds; null: softmax
 
   // x [T, C] → [T, C]; layer counts from 0. Of `wanted` rows alone → [R, C], with the same bits: then only
   // keys and values are computed of all.
