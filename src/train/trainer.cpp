@@ -212,10 +212,12 @@ double training_flops_per_token(const models::Model& model, std::int64_t seq_len
       weights += static_cast<double>(parameter.tensor.elements());
     }
   }
-  double attention = 0;  // two products of head_dim a key, of which a causal row sees half
+  // Two products of head_dim a key, of which a causal row sees half, or a row of a state.
+  double attention = 0;
   for (const models::KeyValueShape& layer : model.config().layers) {
-    attention += 2.0 * static_cast<double>(model.config().num_attention_heads * layer.head_dim) *
-                 static_cast<double>(seq_len) / 2.0;
+    attention +=
+        2.0 * static_cast<double>(model.config().num_attention_heads * layer.head_dim) *
+        (layer.state_floats > 0 ? static_cast<double>(layer.head_dim) : static_cast<double>(seq_len) / 2.0);
   }
   return 6.0 * (weights + attention);
 }

@@ -104,6 +104,28 @@ TEST_F(TrainingRun, ChoosesTheAttentionOfEachLayer) {
             nlohmann::json({"dense", "flash"}));
 }
 
+// Every linear kind in either family: the loss falls, and what is left on the disk is a model that opens with
+// a state for each layer instead of keys and values.
+TEST_F(TrainingRun, TrainsTheLinearKindsOfAttention) {
+  for (const char* architecture : {"gpt2", "llama"}) {
+    for (const char* kind : {"linear", "gated_linear", "delta_rule", "gated_delta_rule"}) {
+      const std::string out = std::string(architecture) + "-" + kind;
+      TrainingConfig c = config(out);
+      c.architecture = architecture;
+      c.attention = kind;
+      c.steps = 30;
+      c.evaluate_every = 30;
+      const TrainingResult result = run_training(c, {});
+      const double guessing = std::log(11.0);
+      EXPECT_LT(*result.validation_loss, guessing) << out;
+      const formats::ModelFiles files = formats::open_model_files((folder_ / out / "latest").string());
+      const auto model = models::create_model(formats::require_weights(files));
+      EXPECT_GT(model->config().layers.at(0).state_floats, 0) << out;
+      EXPECT_EQ(model->config().layers.at(0).num_key_value_heads, 0) << out;
+    }
+  }
+}
+
 // Stopped after any step and gone on from there, a run ends in the same bits: weights, optimizer, data order.
 TEST_F(TrainingRun, ResumesToTheSameBits) {
   for (const char* optimizer : {"adamw", "lion"}) {
