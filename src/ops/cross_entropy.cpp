@@ -134,14 +134,13 @@ Tensor linear_cross_entropy(const Tensor& hidden, const WeightMatrix& weight,
   expect_f32(hidden, "linear_cross_entropy: hidden");
   expect_rank(hidden, 2, "linear_cross_entropy: hidden");
   expect_dim(hidden, 0, static_cast<std::int64_t>(targets.size()), "linear_cross_entropy: hidden");
-  expect_f32(weight.stored(), "linear_cross_entropy: weight");
-  expect_dim(weight.stored(), 1, hidden.dim(1), "linear_cross_entropy: weight");
+  expect_dim(hidden, 1, weight.columns(), "linear_cross_entropy: hidden");
   const std::int64_t counted = checked_targets(targets, weight.rows());
-  Loss loss{hidden, weight.stored(), {targets.begin(), targets.end()}, options};
+  Loss loss{hidden, widened(weight), {targets.begin(), targets.end()}, options};
   loss.normalizer =
       static_cast<double>(std::max<std::int64_t>(1, options.normalizer > 0 ? options.normalizer : counted));
   std::vector<float> losses(targets.size());
-  autograd::Tape* const tape = autograd::tape_for({&hidden, &weight.stored()});
+  autograd::Tape* const tape = autograd::tape_for({&hidden, &loss.weight});
   if (tape != nullptr && options.gradient_with_loss) {
     add_gradients(*tape, loss, 1.0F, losses.data());
   } else {

@@ -36,15 +36,27 @@ struct Mask {
   }
 };
 
+DropoutMask draw(DropoutPosition& at, double probability) {
+  return {at.seed * 0xd1342543de82ef95ULL + ++at.calls * 0x2545f4914f6cdd1dULL, probability};
+}
+Mask mask_of(const DropoutMask& drawn) {
+  return {.key = drawn.key,
+          .threshold = static_cast<std::uint32_t>(drawn.probability * 4294967296.0),
+          .scale = drawn.scale()};
+}
+
 }  // namespace
 
-DropoutScope::DropoutScope(double probability, std::uint64_t seed)
-    : DropoutScope(DropoutPosition{.probability = probability, .seed = seed}) {}
+DropoutScope::DropoutScope(double probability, std::uint64_t seed, double adapter_probability)
+    : DropoutScope(DropoutPosition{
+          .probability = probability, .seed = seed, .adapter_probability = adapter_probability}) {}
 
 DropoutScope::DropoutScope(const DropoutPosition& position)
     : position_(position), outer_(std::exchange(active_scope, this)) {
-  if (!(position.probability >= 0.0 && position.probability < 1.0)) {
-    fail(ErrorKind::internal, "dropout: expected a probability in [0, 1), found {}", position.probability);
+  for (const double probability : {position.probability, position.adapter_probability}) {
+    if (!(probability >= 0.0 && probability < 1.0)) {
+      fail(ErrorKind::internal, "dropout: expected a probability in [0, 1), found {}", probability);
+    }
   }
 }
 DropoutScope::~DropoutScope() { active_scope = outer_; }
@@ -55,17 +67,14 @@ DropoutPosition dropout_position() {
 
 DropoutMask next_dropout_mask() {
   if (active_scope == nullptr || active_scope->position_.probability == 0.0) return {};
-  DropoutPosition& at = active_scope->position_;
-  return {at.seed * 0xd1342543de82ef95ULL + ++at.calls * 0x2545f4914f6cdd1dULL, at.probability};
+  return draw(active_scope->position_, active_scope->position_.probability);
 }
 
 Tensor dropout(Tensor x) {
   const DropoutMask drawn = next_dropout_mask();
   if (drawn.probability == 0.0) return x;
   expect_f32(x, "dropout: x");
-  const Mask mask{.key = drawn.key,
-                  .threshold = static_cast<std::uint32_t>(drawn.probability * 4294967296.0),
-                  .scale = drawn.scale()};
+  const Mask mask = mask_of(drawn);
   mask.apply(x);
   if (autograd::Tape* tape = autograd::tape_for({&x})) {
     tape->record_in_place(x, [x, mask](autograd::Tape& t) {
@@ -74,6 +83,22 @@ Tensor dropout(Tensor x) {
     });
   }
   return x;
+}
+
+Tensor adapter_dropout(const Tensor& x) {
+  if (active_scope == nullptr || active_scope->position_.adapter_probability == 0.0) return x;
+  expect_f32(x, "adapter_dropout: x");
+  const Mask mask = mask_of(draw(active_scope->position_, active_scope->position_.adapter_probability));
+  Tensor y = Tensor::from_values(x.shape(), x.as<float>());
+  mask.apply(y);
+  if (autograd::Tape* tape = autograd::tape_for({&x})) {
+    tape->record({y}, {}, [x, y, mask](autograd::Tape& t) {
+      Tensor dy = t.gradient(y);
+      mask.apply(dy);
+      add_gradient(t.gradient_to_write(x), dy);
+    });
+  }
+  return y;
 }
 
 }  // namespace tessera::ops

@@ -11,7 +11,8 @@ namespace tessera::ops {
 struct DropoutPosition {
   double probability = 0.0;
   std::uint64_t seed = 0;
-  std::uint64_t calls = 0;  // masks that have been taken
+  std::uint64_t calls = 0;           // masks that have been taken
+  double adapter_probability = 0.0;  // of adapter_dropout()
 };
 
 // One call's mask: what is drawn by `key` below the probability is dropped. probability 0: nothing.
@@ -26,7 +27,7 @@ struct DropoutMask {
 // from the seed and their order.
 class DropoutScope {
  public:
-  DropoutScope(double probability, std::uint64_t seed);
+  DropoutScope(double probability, std::uint64_t seed, double adapter_probability = 0.0);
   explicit DropoutScope(const DropoutPosition& position);
   ~DropoutScope();
   DropoutScope(const DropoutScope&) = delete;
@@ -34,6 +35,7 @@ class DropoutScope {
 
  private:
   friend Tensor dropout(Tensor x);
+  friend Tensor adapter_dropout(const Tensor& x);
   friend DropoutPosition dropout_position();
   friend DropoutMask next_dropout_mask();
   DropoutPosition position_;
@@ -48,5 +50,8 @@ DropoutMask next_dropout_mask();
 // x, of any shape, changed in its place and returned; as it is outside of a DropoutScope. What a model's
 // forward calls wherever training may drop.
 Tensor dropout(Tensor x);
+// For what low-rank adapters read: with a probability of its own, and as a tensor of its own, since others
+// need x as it was.
+Tensor adapter_dropout(const Tensor& x);
 
 }  // namespace tessera::ops

@@ -1,12 +1,10 @@
 // Linear layers under a tape: forward and backward as matrix products.
-#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "base/profile.h"
 #include "ops/backward.h"
 #include "ops/check.h"
-#include "ops/embedding.h"
 #include "ops/linear.h"
 #include "ops/matrix_product.h"
 
@@ -21,14 +19,6 @@ struct Recorded {
 };
 
 bool is_plain(const WeightMatrix& weight) { return !weight.is_packed() && weight.dtype() == DType::f32; }
-
-// The weights in float32, for gradients that flow through matrices which are not trained themselves.
-Tensor widened(const WeightMatrix& weight) {
-  if (is_plain(weight)) return weight.stored();
-  std::vector<std::int32_t> rows(static_cast<std::size_t>(weight.rows()));
-  std::iota(rows.begin(), rows.end(), 0);
-  return embedding(rows, weight);
-}
 
 Tensor forward(const Tensor& x, const Projection& projection) {
   const WeightMatrix& weight = *projection.weight;

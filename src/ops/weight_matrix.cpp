@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
+#include <vector>
 
 #include "base/checked_size.h"
 #include "base/error.h"
@@ -103,6 +104,31 @@ WeightMatrix WeightMatrix::slice(std::int64_t begin, std::int64_t end) const {
   part.first_row_ += begin;
   part.rows_ = end - begin;
   return part;
+}
+
+Tensor widened(const WeightMatrix& matrix) {
+  if (!matrix.is_packed() && matrix.dtype() == DType::f32) return matrix.stored();
+  const auto type = static_cast<std::size_t>(matrix.dtype());
+  const auto dequantize = kernels::active().dequantize[type];
+  const auto unpack = packed_kernels(matrix.dtype()).unpack_row;
+  if (dequantize == nullptr) fail(ErrorKind::internal, "weights: cannot widen {}", name(matrix.dtype()));
+  const std::int64_t width = matrix.columns();
+  const std::size_t bytes = row_bytes(matrix.dtype(), width);
+  Tensor wide = Tensor::empty({matrix.rows(), width});
+  float* target = wide.as_mutable<float>().data();
+  thread_pool().parallel_for(matrix.rows(), 16, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::byte> unpacked(matrix.is_packed() ? bytes : 0);
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::byte* stored = unpacked.data();
+      if (matrix.is_packed()) {
+        unpack(matrix.raw(), unpacked.data(), width, matrix.first_row() + row);
+      } else {
+        stored = matrix.raw() + static_cast<std::size_t>(row) * bytes;
+      }
+      dequantize(stored, target + row * width, width);
+    }
+  });
+  return wide;
 }
 
 }  // namespace tessera::ops

@@ -63,4 +63,8 @@ class WeightMatrix {
   std::int64_t columns_ = 0;
 };
 
+// Every value as float32 [rows, columns]: the stored tensor itself when it is F32, else a copy made on all
+// threads (gradients that flow through quantised weights).
+Tensor widened(const WeightMatrix& matrix);
+
 }  // namespace tessera::ops
