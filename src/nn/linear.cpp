@@ -15,10 +15,18 @@ Linear::Linear(ops::WeightMatrix weight, Tensor bias) : weight_(std::move(weight
   }
 }
 
-Tensor Linear::operator()(const Tensor& x) const { return ops::linear(x, weight_, bias_); }
+Tensor Linear::operator()(const Tensor& x) const {
+  Tensor y = ops::linear(x, weight_, bias_);
+  const std::reference_wrapper<const Linear> self(*this);
+  add_lora(x, {&self, 1}, {&y, 1});
+  return y;
+}
 
 Linear Linear::outputs(std::int64_t begin, std::int64_t end) const {
-  return Linear(weight_.slice(begin, end), bias_.defined() ? bias_.rows(begin, end) : Tensor{});
+  Linear part(weight_.slice(begin, end), bias_.defined() ? bias_.rows(begin, end) : Tensor{});
+  part.lora_slot_ = lora_slot_;
+  part.first_lora_row_ = first_lora_row_ + begin;
+  return part;
 }
 
 std::vector<Tensor> project_together(const Tensor& x,
@@ -26,7 +34,9 @@ std::vector<Tensor> project_together(const Tensor& x,
   std::vector<ops::Projection> projections;
   projections.reserve(layers.size());
   for (const Linear& layer : layers) projections.push_back({&layer.weight(), &layer.bias()});
-  return ops::linear_together(x, projections);
+  std::vector<Tensor> outputs = ops::linear_together(x, projections);
+  add_lora(x, layers, outputs);
+  return outputs;
 }
 
 }  // namespace tessera::nn

@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "nn/lora.h"
 #include "ops/weight_matrix.h"
 #include "tensor/tensor.h"
 
@@ -18,7 +21,7 @@ class Linear {
   // weight [out, in]; bias [out] f32 or undefined. Error internal when they do not fit each other.
   explicit Linear(ops::WeightMatrix weight, Tensor bias = {});
 
-  // x [T, in] f32 → [T, out] f32.
+  // x [T, in] f32 → [T, out] f32, with what the adapters of a LoraScope add.
   Tensor operator()(const Tensor& x) const;
 
   std::int64_t in_features() const { return weight_.columns(); }
@@ -30,9 +33,16 @@ class Linear {
   // (query, key and value in one matrix) is taken apart.
   Linear outputs(std::int64_t begin, std::int64_t end) const;
 
+  // Where adapters stand beside this layer; its first output feature is row `first_row` of their B.
+  void set_lora_slot(std::shared_ptr<const LoraSlot> slot) { lora_slot_ = std::move(slot); }
+  const LoraSlot* lora_slot() const { return lora_slot_.get(); }
+  std::int64_t first_lora_row() const { return first_lora_row_; }
+
  private:
   ops::WeightMatrix weight_;
   Tensor bias_;
+  std::shared_ptr<const LoraSlot> lora_slot_;
+  std::int64_t first_lora_row_ = 0;
 };
 
 // layer(x) for each layer, bit for bit, in one parallel region.
