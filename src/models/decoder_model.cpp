@@ -126,6 +126,7 @@ void DecoderModel::add_layer(WeightLoader& weights, nn::SelfAttention self_attn,
 void DecoderModel::finish(const WeightLoader& weights) {
   weights.expect_all_used();
   parameters_ = weights.parameters();
+  lora_targets_ = weights.lora_targets();
   parameter_count_ = weights.parameter_count();
   parameter_bytes_ = weights.parameter_bytes();
 }

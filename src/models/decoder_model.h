@@ -82,6 +82,7 @@ class DecoderModel : public Model {
   Tensor logits(const Tensor& hidden) const override;
   OutputHead output_head() const override;
   std::span<const Parameter> parameters() const override { return parameters_; }
+  std::span<const LoraTarget> lora_targets() const override { return lora_targets_; }
   std::int64_t parameter_count() const override { return parameter_count_; }
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
@@ -96,6 +97,7 @@ class DecoderModel : public Model {
   nn::RmsNorm norm_;
   nn::Linear lm_head_;
   std::vector<Parameter> parameters_;
+  std::vector<LoraTarget> lora_targets_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };

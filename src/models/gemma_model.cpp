@@ -35,6 +35,7 @@ GemmaModel::GemmaModel(const ConfigReader& config, WeightLoader& weights, const 
   }
   weights.expect_all_used();
   parameters_ = weights.parameters();
+  lora_targets_ = weights.lora_targets();
   parameter_count_ = weights.parameter_count();
   parameter_bytes_ = weights.parameter_bytes();
 }

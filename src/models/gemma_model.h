@@ -41,6 +41,7 @@ class GemmaModel final : public Model {
   Tensor logits(const Tensor& hidden) const override;
   OutputHead output_head() const override;
   std::span<const Parameter> parameters() const override { return parameters_; }
+  std::span<const LoraTarget> lora_targets() const override { return lora_targets_; }
   std::int64_t parameter_count() const override { return parameter_count_; }
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
@@ -67,6 +68,7 @@ class GemmaModel final : public Model {
   float embedding_scale_ = 1.0F;
   float final_logit_softcapping_ = 0.0F;
   std::vector<Parameter> parameters_;
+  std::vector<LoraTarget> lora_targets_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };

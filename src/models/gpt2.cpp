@@ -30,6 +30,7 @@ class Gpt2 final : public Model {
   Tensor logits(const Tensor& hidden) const override { return lm_head_(hidden); }  // [R, C] → [R, V]
   OutputHead output_head() const override { return {lm_head_.weight()}; }
   std::span<const Parameter> parameters() const override { return parameters_; }
+  std::span<const LoraTarget> lora_targets() const override { return lora_targets_; }
   std::int64_t parameter_count() const override { return parameter_count_; }
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
@@ -51,6 +52,7 @@ class Gpt2 final : public Model {
   nn::LayerNorm ln_f_;
   nn::Linear lm_head_;
   std::vector<Parameter> parameters_;
+  std::vector<LoraTarget> lora_targets_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };
@@ -62,7 +64,9 @@ nn::Linear load_conv1d(WeightLoader& weights, std::int64_t layer, std::string_vi
   const Tensor weight = weights.transposed_matrix(weights.layer_name(layer, module, "weight"), in, out);
   const Tensor shift =
       bias == Bias::none ? Tensor{} : weights.vector(weights.layer_name(layer, module, "bias"), out);
-  return nn::Linear(weights.prepare(weight), shift);
+  nn::Linear linear(weights.prepare(weight), shift);
+  weights.add_lora_target(layer, module, linear, true);
+  return linear;
 }
 
 // nanoGPT's `bias: false`; Hugging Face takes a missing bias for zero, which is the same model.
@@ -118,6 +122,7 @@ Gpt2::Gpt2(const WeightSource& source, const ModelOptions& options) {
   }
   weights.expect_all_used();
   parameters_ = weights.parameters();
+  lora_targets_ = weights.lora_targets();
   parameter_count_ = weights.parameter_count();
   parameter_bytes_ = weights.parameter_bytes();
 }
@@ -184,6 +189,7 @@ Naming gpt2_naming(const std::string& prefix) {
                          {"ln_2", "ffn_norm"},
                          {"mlp.c_fc", "ffn_up"},
                          {"mlp.c_proj", "ffn_down"}},
+          .lora_prefix = prefix.empty() ? "transformer." : "",
           .ignored_suffixes = {".attn.bias", ".attn.masked_bias"}};  // the causal mask, stored as a buffer
 }
 

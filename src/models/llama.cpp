@@ -26,6 +26,7 @@ std::unique_ptr<Model> create_llama(const WeightSource& source, const ModelOptio
 
   auto model =
       std::make_unique<DecoderModel>("llama", d, weights, config.boolean_or("tie_word_embeddings", false));
+  weights.interleave_heads(d.head_dim);
   for (std::int64_t layer = 0; layer < d.num_hidden_layers; ++layer) {
     const AttentionChoice choice{.rotary = rotary,
                                  .sliding_window = window,

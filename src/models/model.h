@@ -10,6 +10,7 @@
 #include "models/weight_form.h"
 #include "nn/attention/attention_config.h"
 #include "nn/attention/attention_mechanism.h"
+#include "nn/lora.h"
 #include "ops/weight_matrix.h"
 #include "tensor/ragged_batch.h"
 #include "tensor/tensor.h"
@@ -46,6 +47,18 @@ struct Parameter {
   bool stored_transposed = false;  // files keep the matrix input-major (GPT-2's Conv1D)
 };
 
+// A linear layer that low-rank adapters may stand beside (models/lora.h), by Hugging Face's name whatever the
+// file calls it.
+struct LoraTarget {
+  std::string module;  // "model.layers.0.self_attn.q_proj"
+  std::shared_ptr<nn::LoraSlot> slot;
+  std::string weight;  // its tensor in the file; empty when another layer has the same (tied embeddings)
+  bool stored_transposed = false;  // as Parameter
+  // The file keeps output features reordered within heads of this size (GGUF's q and k of Llama); 0: as they
+  // are.
+  std::int64_t interleaved_head_dim = 0;
+};
+
 // The last linear layer, for a loss that never stores all logits: logits = cap(weight hidden).
 struct OutputHead {
   ops::WeightMatrix weight;    // [V, C]
@@ -71,6 +84,9 @@ class Model {
   // Every parameter once, in the order of loading; empty unless the model was made with
   // WeightForm::trainable.
   virtual std::span<const Parameter> parameters() const { return {}; }
+
+  // The linear layers that low-rank adapters may stand beside, in the order of loading.
+  virtual std::span<const LoraTarget> lora_targets() const { return {}; }
 
   // Parameters, and bytes they take as stored; tied embeddings count once.
   virtual std::int64_t parameter_count() const = 0;

@@ -39,6 +39,7 @@ class PlainTransformer final : public Model {
   Tensor logits(const Tensor& hidden) const override { return lm_head_(hidden); }  // [R, C] → [R, V]
   OutputHead output_head() const override { return {lm_head_.weight()}; }
   std::span<const Parameter> parameters() const override { return parameters_; }
+  std::span<const LoraTarget> lora_targets() const override { return lora_targets_; }
   std::int64_t parameter_count() const override { return parameter_count_; }
   std::size_t parameter_bytes() const override { return parameter_bytes_; }
 
@@ -58,6 +59,7 @@ class PlainTransformer final : public Model {
   std::vector<Layer> layers_;
   nn::Linear lm_head_;
   std::vector<Parameter> parameters_;
+  std::vector<LoraTarget> lora_targets_;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };
@@ -100,6 +102,7 @@ PlainTransformer::PlainTransformer(const WeightSource& source, const ModelOption
   }
   weights.expect_all_used();
   parameters_ = weights.parameters();
+  lora_targets_ = weights.lora_targets();
   parameter_count_ = weights.parameter_count();
   parameter_bytes_ = weights.parameter_bytes();
 }

@@ -49,6 +49,7 @@ std::unique_ptr<Model> create_smollm3(const WeightSource& source, const ModelOpt
 
   auto model =
       std::make_unique<DecoderModel>("smollm3", d, weights, config.boolean_or("tie_word_embeddings", true));
+  weights.interleave_heads(d.head_dim);
   for (std::int64_t layer = 0; layer < d.num_hidden_layers; ++layer) {
     const auto index = static_cast<std::size_t>(layer);
     const bool slides = sliding ? (*sliding)[index] : !rotated[index];

@@ -178,7 +178,24 @@ Tensor WeightLoader::bias_of(std::int64_t layer, std::string_view module, std::i
 nn::Linear WeightLoader::linear(std::int64_t layer, std::string_view module, std::int64_t out,
                                 std::int64_t in, Bias bias) {
   ops::WeightMatrix weight = prepare(matrix(module_name(layer, module, "weight"), out, in));
-  return nn::Linear(std::move(weight), bias_of(layer, module, out, bias));
+  nn::Linear result(std::move(weight), bias_of(layer, module, out, bias));
+  add_lora_target(layer, module, result);
+  return result;
+}
+
+void WeightLoader::add_lora_target(std::int64_t layer, std::string_view module, nn::Linear& linear,
+                                   bool stored_transposed) {
+  const bool rotated = module.ends_with(".q_proj") || module.ends_with(".k_proj");
+  LoraTarget target;
+  target.module = layer < 0
+                      ? std::string(module)
+                      : fmt::format("{}{}{}.{}", naming_.lora_prefix, naming_.layer_prefix, layer, module);
+  target.weight = module_name(layer, module, "weight");
+  target.stored_transposed = stored_transposed;
+  target.slot = std::make_shared<nn::LoraSlot>(linear.in_features(), linear.out_features());
+  target.interleaved_head_dim = rotated ? interleaved_head_dim_ : 0;
+  linear.set_lora_slot(target.slot);
+  lora_targets_.push_back(std::move(target));
 }
 
 nn::RmsNorm WeightLoader::rms_norm(std::int64_t layer, std::string_view module, std::int64_t size,
@@ -198,9 +215,14 @@ nn::Linear WeightLoader::output_head(nn::Embedding& embedding, bool tied, std::i
   if (is_gguf() ? !contains(file_name) : tied) {
     mark_used(file_name);
     embedding = nn::Embedding(prepare(embedding.weight().stored()));
-    return nn::Linear(embedding.weight());
+    nn::Linear head(embedding.weight());
+    add_lora_target(-1, "lm_head", head);
+    lora_targets_.back().weight.clear();
+    return head;
   }
-  return nn::Linear(prepare(matrix(file_name, vocab_size, hidden_size)));
+  nn::Linear head(prepare(matrix(file_name, vocab_size, hidden_size)));
+  add_lora_target(-1, "lm_head", head);
+  return head;
 }
 
 void WeightLoader::mark_used(const std::string& name) { used_.insert(name); }

@@ -30,6 +30,8 @@ struct NamePair {
 struct Naming {
   std::string layer_prefix = "model.layers.";  // followed by the layer's number and a dot; GGUF: "blk."
   std::vector<NamePair> exceptions = {};       // looked up before the common names
+  // What module names in adapter files have before those of this file.
+  std::string_view lora_prefix = {};
   // Ends of names that may be in the file although the model has no use for them (buffers of old
   // checkpoints).
   std::vector<std::string_view> ignored_suffixes = {};
@@ -82,6 +84,14 @@ class WeightLoader {
   nn::Linear output_head(nn::Embedding& embedding, bool tied, std::int64_t vocab_size,
                          std::int64_t hidden_size);
 
+  // Remembers a layer for lora_targets(), for modules that linear() does not make. `layer` < 0: outside the
+  // layers.
+  void add_lora_target(std::int64_t layer, std::string_view module, nn::Linear& linear,
+                       bool stored_transposed = false);
+  // q_proj and k_proj that follow come with the rows of each head of this size interleaved (GGUF's Llama).
+  void interleave_heads(std::int64_t head_dim) { interleaved_head_dim_ = is_gguf() ? head_dim : 0; }
+  const std::vector<LoraTarget>& lora_targets() const { return lora_targets_; }
+
   // Marks tensors as seen that were read elsewhere (rope factors).
   void mark_used(const std::string& name);
   // Error unsupported naming a tensor of the file that no module took: the model would not be what the file
@@ -108,6 +118,8 @@ class WeightLoader {
   ops::PackedMemory packed_memory_;
   std::set<std::string, std::less<>> used_;
   std::vector<Parameter> parameters_;
+  std::vector<LoraTarget> lora_targets_;
+  std::int64_t interleaved_head_dim_ = 0;
   std::int64_t parameter_count_ = 0;
   std::size_t parameter_bytes_ = 0;
 };
