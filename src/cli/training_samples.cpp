@@ -31,7 +31,7 @@ std::string continue_text(const train::SampleRequest& request,
   const std::vector<TokenId> prompt = prompt_tokens(*loaded->tokenizer, request.prompt);
   const std::int64_t context = std::min(request.model.config().max_position_embeddings,
                                         static_cast<std::int64_t>(prompt.size()) + request.tokens);
-  engine::Generator generator(loaded, {.context_size = context});
+  engine::Generator generator(loaded, {.context_size = context, .lora = request.lora});
   engine::Sequence sequence = generator.new_sequence();
   engine::SamplingOptions sampling;
   sampling.temperature = static_cast<float>(request.temperature);

@@ -117,7 +117,10 @@ std::string what_is_wrong(const fs::path& checkpoint) {
   try {
     const json state = read_state_file(checkpoint.string());
     const auto files = state.find("files");
-    if (files == state.end() || !files->is_object() || !files->contains("model.safetensors")) {
+    const bool listed =
+        files != state.end() && files->is_object() &&
+        (files->contains("model.safetensors") || files->contains("adapter_model.safetensors"));
+    if (!listed) {
       return fmt::format("{}: no list of files", (checkpoint / kStateFile).string());
     }
     for (const auto& [name, described] : files->items()) {
@@ -166,13 +169,11 @@ void point_at(const fs::path& run_folder, const char* link, const std::string& n
   fs::rename(temporary, run_folder / link);
 }
 
-void write_model(const fs::path& folder, std::span<const models::Parameter> parameters,
-                 const std::vector<CompanionFile>& companions) {
+void write_companions(const fs::path& folder, const std::vector<CompanionFile>& companions) {
   fs::create_directories(folder);
   for (const CompanionFile& file : companions) {
     write_file_atomically((folder / file.name).string(), file.contents);
   }
-  write_weights((folder / "model.safetensors").string(), parameters);
 }
 
 }  // namespace
@@ -180,7 +181,13 @@ void write_model(const fs::path& folder, std::span<const models::Parameter> para
 CompanionFile::CompanionFile(std::string from, std::string as)
     : path(std::move(from)), name(std::move(as)), contents(read_file(path)) {}
 
-std::string write_checkpoint(const std::string& run_folder, const models::Model& model,
+WeightsWriter weights_writer(const models::Model& model) {
+  return [&model](const std::string& folder) {
+    write_weights((fs::path(folder) / "model.safetensors").string(), model.parameters());
+  };
+}
+
+std::string write_checkpoint(const std::string& run_folder, const WeightsWriter& write,
                              std::vector<formats::TensorToWrite> optimizer_state, const TrainingState& state,
                              const std::vector<CompanionFile>& companions,
                              std::span<const models::Parameter> averages) {
@@ -189,9 +196,11 @@ std::string write_checkpoint(const std::string& run_folder, const models::Model&
   const fs::path folder = fs::path(run_folder) / fmt::format("{}{}-{}", kUnfinished, name, ::getpid());
   try {
     fs::remove_all(folder);
-    write_model(folder, model.parameters(), companions);
+    write_companions(folder, companions);
+    write(folder.string());
     if (!averages.empty()) {
-      write_model(folder / kAveragesFolder, averages, companions);
+      write_companions(folder / kAveragesFolder, companions);
+      write_weights((folder / kAveragesFolder / "model.safetensors").string(), averages);
       sync_folder((folder / kAveragesFolder).string());
     }
     write_optimizer((folder / "optimizer.safetensors").string(), std::move(optimizer_state));

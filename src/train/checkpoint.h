@@ -11,6 +11,7 @@
 // A checkpoint is written beside its place and renamed when all of it is on the disk.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,9 +44,13 @@ struct CompanionFile {
   std::string contents;
 };
 
+// Writes what is trained into a folder: model.safetensors, or an adapter's files.
+using WeightsWriter = std::function<void(const std::string& folder)>;
+WeightsWriter weights_writer(const models::Model& model);
+
 // Writes RUN/checkpoint-STEP, with the averaged weights if there are some, and returns its path. Error io:
 // then there is nothing new under that name.
-std::string write_checkpoint(const std::string& run_folder, const models::Model& model,
+std::string write_checkpoint(const std::string& run_folder, const WeightsWriter& write,
                              std::vector<formats::TensorToWrite> optimizer_state, const TrainingState& state,
                              const std::vector<CompanionFile>& companions,
                              std::span<const models::Parameter> averages = {});

@@ -60,19 +60,19 @@ std::int64_t SequenceBatch::counted() const {
   return std::ranges::count_if(targets, [](std::int32_t target) { return target != kIgnoredTarget; });
 }
 
-Trainer::Trainer(const models::Model& model, const TrainerOptions& options, ProcessGroup* group)
+Trainer::Trainer(const models::Model& model, const TrainerOptions& options,
+                 std::span<const models::Parameter> parameters, ProcessGroup* group)
     : model_(&model),
       options_(options),
       parallel_(group != nullptr && group->size() > 1
-                    ? std::make_unique<DataParallel>(*group, tape_, model.parameters())
+                    ? std::make_unique<DataParallel>(*group, tape_, parameters)
                     : nullptr),
-      optimizer_(parallel_ ? parallel_->own_slices() : whole_parameters(model.parameters()),
-                 options.optimizer) {
-  if (model.parameters().empty()) fail(ErrorKind::bad_usage, "trainer: the model was not made to be trained");
+      optimizer_(parallel_ ? parallel_->own_slices() : whole_parameters(parameters), options.optimizer) {
+  if (parameters.empty()) fail(ErrorKind::bad_usage, "trainer: the model was not made to be trained");
   if (options.accumulation < 1) {
     fail(ErrorKind::bad_usage, "accumulation: expected 1 or more, found {}", options.accumulation);
   }
-  for (const models::Parameter& parameter : model.parameters()) tape_.watch(parameter.tensor);
+  for (const models::Parameter& parameter : parameters) tape_.watch(parameter.tensor);
 }
 
 // Each step, and each rank, drops others.
@@ -85,7 +85,7 @@ std::uint64_t Trainer::dropout_seed() const {
 // Leaves the gradients of all batches, and of all ranks, on the tape; returns this rank's part of the loss.
 double Trainer::accumulate_gradients(std::span<const SequenceBatch> batches, std::int64_t normalizer) {
   const ops::MatmulPrecisionScope precision(options_.precision);
-  const ops::DropoutScope dropout(options_.dropout, dropout_seed());
+  const ops::DropoutScope dropout(options_.dropout, dropout_seed(), options_.lora_dropout);
   const ops::ActivationCheckpointScope checkpointing(options_.activation_checkpointing);
   const auto attention = nn::make_attention_mechanism(model_->config().attention);
   tape_.zero_gradients();

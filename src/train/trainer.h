@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "autograd/tape.h"
@@ -24,7 +25,8 @@ struct TrainerOptions {
   std::int64_t accumulation = 1;  // batches that make up a step
   double label_smoothing = 0.0;
   double dropout = 0.0;
-  std::uint64_t seed = 0;  // of the dropout masks, with the step
+  double lora_dropout = 0.0;  // of what adapters see
+  std::uint64_t seed = 0;     // of the dropout masks, with the step
   ops::MatmulPrecision precision = ops::MatmulPrecision::f32;
   bool activation_checkpointing = false;  // less memory, a second forward
 };
@@ -54,7 +56,11 @@ class Trainer {
 
   // `model` must be trainable (WeightForm::trainable) and outlive the trainer. Error bad_usage otherwise.
   // With a `group` of several ranks each takes its share of every batch; the group must outlive the trainer.
-  Trainer(const models::Model& model, const TrainerOptions& options, ProcessGroup* group = nullptr);
+  Trainer(const models::Model& model, const TrainerOptions& options, ProcessGroup* group = nullptr)
+      : Trainer(model, options, model.parameters(), group) {}
+  // Trains `parameters` alone, whatever else `model` is made of (a LoRA adapter).
+  Trainer(const models::Model& model, const TrainerOptions& options,
+          std::span<const models::Parameter> parameters, ProcessGroup* group = nullptr);
 
   // Error limit when the loss or the gradient is not finite: then the parameters are as they were. Loss, norm
   // and tokens are those of all ranks.

@@ -152,6 +152,12 @@ void check_training_config(const TrainingConfig& c) {
          printable(c.attention));
   }
   (void)attention_names(c);
+  expect_at_least("lora-r", c.lora_r, 0);
+  expect_within("lora-alpha", c.lora_alpha, 1e-6, 1e6);
+  expect_within("lora-dropout", c.lora_dropout, 0, 0.999);
+  if (c.lora_r > 0 && c.ema > 0) {
+    fail(ErrorKind::bad_usage, "ema: expected 0 beside lora-r, found {}: an adapter has no averages", c.ema);
+  }
   if (c.precision != "f32" && c.precision != "bf16") {
     fail(ErrorKind::bad_usage, "precision: expected f32 or bf16, found '{}'", printable(c.precision));
   }
@@ -173,6 +179,7 @@ TrainerOptions trainer_options(const TrainingConfig& c) {
   options.accumulation = c.accumulation;
   options.label_smoothing = c.label_smoothing;
   options.dropout = c.dropout;
+  options.lora_dropout = c.lora_dropout;
   options.seed = c.seed;
   options.activation_checkpointing = c.activation_checkpointing;
   options.precision = c.precision == "bf16" ? ops::MatmulPrecision::bf16 : ops::MatmulPrecision::f32;

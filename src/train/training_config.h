@@ -31,6 +31,12 @@ struct TrainingConfig {
   std::int64_t key_value_heads = 0;
   std::int64_t hidden_size = 128;
   std::int64_t intermediate_size = 0;
+  // A low-rank adapter instead of all weights (train/lora_training.h).
+  std::int64_t lora_r = 0;
+  double lora_alpha = 16.0;
+  double lora_dropout = 0.0;
+  bool use_rslora = false;
+  std::string target_modules = "all-linear";
   // The run.
   std::string out;
   bool resume = false;
@@ -95,6 +101,14 @@ void for_each_setting(Config& c, Visitor&& visit) {
   visit("key-value-heads", "llama: 0 is as many as query heads", c.key_value_heads);
   visit("hidden-size", "width of a token's vector", c.hidden_size);
   visit("intermediate-size", "0: 4 (gpt2) or 8/3 (llama) times the hidden size", c.intermediate_size);
+  visit("lora-r",
+        "rank of a LoRA adapter that is trained beside the frozen model; 0: all weights are trained",
+        c.lora_r);
+  visit("lora-alpha", "the adapter counts alpha / r times", c.lora_alpha);
+  visit("lora-dropout", "share of elements that the adapter does not see", c.lora_dropout);
+  visit("use-rslora", "alpha / sqrt(r) instead of alpha / r", c.use_rslora);
+  visit("target-modules", "modules that get an adapter, with commas between: q_proj,v_proj; all-linear",
+        c.target_modules);
   visit("out", "folder of the run: checkpoints and metrics.jsonl", c.out);
   visit("resume", "go on from the newest complete checkpoint in --out", c.resume);
   visit("seed", "of the weights and of the order of the data", c.seed);

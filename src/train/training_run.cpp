@@ -11,6 +11,7 @@
 #include "formats/open_model_files.h"
 #include "ops/machine_peak.h"
 #include "train/initial_weights.h"
+#include "train/lora_training.h"
 #include "train/step_log.h"
 #include "train/weight_average.h"
 
@@ -154,6 +155,7 @@ class Run {
   void open();
   void open_on_all_ranks();
   bool asked_to_stop() const;
+  void open_model(const std::optional<std::string>& checkpoint);
   void note(const std::string& text) const {
     if (events_.note) events_.note(text);
   }
@@ -182,7 +184,9 @@ class Run {
   ProcessGroup& group_;
   Datasets data_;
   Source source_;
-  std::unique_ptr<models::Model> model_;
+  std::unique_ptr<models::Model> own_model_;  // all of it is trained
+  std::optional<LoraRun> lora_;               // or an adapter beside a frozen one
+  const models::Model* model_ = nullptr;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<DataLoader> loader_;
   std::unique_ptr<WeightAverage> average_;  // null: none wanted
@@ -192,6 +196,27 @@ class Run {
   double peak_flops_ = 0;
   double seconds_per_step_ = 0;
 };
+
+void Run::open_model(const std::optional<std::string>& checkpoint) {
+  if (config_.lora_r > 0) {
+    lora_ = open_lora_run(config_, checkpoint);
+    source_.files = companions(config_.model);
+    std::erase_if(source_.files, [](const CompanionFile& file) { return file.name == "config.json"; });
+    add_tokenizer(config_, source_.files);
+    model_ = lora_->model.get();
+    flops_per_token_ = lora_flops_per_token(*model_, config_.seq_len);
+    std::int64_t trained = 0;
+    for (const models::Parameter& parameter : lora_->parameters) trained += parameter.tensor.elements();
+    note(fmt::format("LoRA: {} parameters in {} modules are trained, the model is frozen", trained,
+                     lora_->parameters.size() / 2));
+    return;
+  }
+  source_ = open_source(config_, checkpoint, data_.train->vocabulary_size(), group_.is_first());
+  add_tokenizer(config_, source_.files);
+  own_model_ = models::create_model(*source_.weights, {.weight_form = models::WeightForm::trainable});
+  model_ = own_model_.get();
+  flops_per_token_ = training_flops_per_token(*model_, config_.seq_len);
+}
 
 void Run::open() {
   check_training_config(config_);
@@ -211,15 +236,13 @@ void Run::open() {
     fail(ErrorKind::bad_usage, "{}: expected an empty folder, found checkpoints: --resume goes on from them",
          config_.out);
   }
-  source_ = open_source(config_, checkpoint, data_.train->vocabulary_size(), group_.is_first());
-  add_tokenizer(config_, source_.files);
-  model_ = models::create_model(*source_.weights, {.weight_form = models::WeightForm::trainable});
+  open_model(checkpoint);
   check_model(*model_, config_, data_);
-  trainer_ = std::make_unique<Trainer>(*model_, options, &group_);
+  trainer_ =
+      std::make_unique<Trainer>(*model_, options, lora_ ? lora_->parameters : model_->parameters(), &group_);
   state_.seed = config_.seed;
   if (config_.ema > 0) average_ = std::make_unique<WeightAverage>(model_->parameters(), config_.ema);
   if (checkpoint) resume_from(*checkpoint);
-  flops_per_token_ = training_flops_per_token(*model_, config_.seq_len);
   if (group_.is_first()) {
     peak_flops_ = ops::measure_machine_peak(std::size_t{1} << 20U).flops_per_second * group_.size();
   }
@@ -306,7 +329,8 @@ SampleLine Run::write_sample() const {
                         .prompt = config_.sample_prompt,
                         .tokens = config_.sample_tokens,
                         .temperature = config_.sample_temperature,
-                        .seed = config_.seed + static_cast<std::uint64_t>(trainer_->steps_taken())};
+                        .seed = config_.seed + static_cast<std::uint64_t>(trainer_->steps_taken()),
+                        .lora = lora_ ? kTrainedLora : nn::kNoLora};
   for (const CompanionFile& file : source_.files) {
     if (file.name == "tokenizer.json") request.tokenizer_json = file.path;
     if (file.name == "tokenizer_config.json") request.tokenizer_config = file.path;
@@ -328,8 +352,10 @@ void Run::save() {
   state_.average_updates = average_ ? average_->updates() : 0;
   std::vector<formats::TensorToWrite> optimizer_state = trainer_->optimizer_state();
   if (!group_.is_first()) return;
+  const WeightsWriter write =
+      lora_ ? [this](const std::string& folder) { write_lora(folder, *lora_); } : weights_writer(*model_);
   result_.checkpoint =
-      write_checkpoint(config_.out, *model_, std::move(optimizer_state), state_, source_.files,
+      write_checkpoint(config_.out, write, std::move(optimizer_state), state_, source_.files,
                        average_ ? average_->averages() : std::span<const models::Parameter>());
   if (config_.patience > 0 && state_.best_step == state_.step) mark_best_checkpoint(config_.out, state_.step);
   remove_old_checkpoints(config_.out, config_.keep);
@@ -361,6 +387,7 @@ StepLine Run::line_of(const StepResult& result) {
 
 TrainingResult Run::run() {
   open_on_all_ranks();
+  const nn::LoraScope adapter(lora_ ? kTrainedLora : nn::kNoLora);
   std::optional<StepLog> metrics;
   if (group_.is_first()) metrics.emplace(log_path("metrics.jsonl"), state_.step);
   if (events_.begin) events_.begin(state_.step);

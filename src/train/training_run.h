@@ -33,6 +33,7 @@ struct SampleRequest {
   std::int64_t tokens = 0;
   double temperature = 0;
   std::uint64_t seed = 0;
+  nn::LoraId lora = nn::kNoLora;  // the adapter in training
 };
 
 // What the run tells while it goes on; any may be empty. Called from the thread that trains.
