@@ -62,15 +62,28 @@ ContinuousBatch::ContinuousBatch(std::shared_ptr<const LoadedModel> loaded, cons
       disk_(options_.disk_cache ? std::make_unique<DiskTier>(*options_.disk_cache, cache_) : nullptr),
       scheduler_(cache_.block_manager(), options_.scheduler, disk_.get()) {}
 
+// Keys and values differ from adapter to adapter, so prefixes are shared under one alone.
+std::string ContinuousBatch::salt_of(const EngineRequest& request) const {
+  if (request.lora == nn::kNoLora) return request.salt;
+  const auto adapters = static_cast<std::int64_t>(loaded_->adapters.size());
+  if (request.lora < 0 || request.lora >= adapters) {
+    fail(ErrorKind::bad_usage, "adapter: expected one of {}, found number {}", adapters, request.lora);
+  }
+  return fmt::format("{} adapter {}", request.salt,
+                     loaded_->adapters[static_cast<std::size_t>(request.lora)].identity);
+}
+
 std::unique_ptr<Task> ContinuousBatch::make_task(RequestId id, const EngineRequest& request) {
   if (request.n < 1 || request.n > kMostAnswers) {
     fail(ErrorKind::bad_usage, "n: expected 1 to {} answers, found {}", kMostAnswers, request.n);
   }
+  EngineRequest salted = request;
+  salted.salt = salt_of(request);
   std::unique_ptr<Task> leader;
   for (std::int64_t choice = 0; choice < request.n; ++choice) {
     Request own = request.request;
     own.sampling.seed += static_cast<std::uint64_t>(choice);
-    auto task = std::make_unique<Task>(id, next_task_.fetch_add(1), choice, request,
+    auto task = std::make_unique<Task>(id, next_task_.fetch_add(1), choice, salted,
                                        Generation(*loaded_, std::move(own), options_.context_size),
                                        cache_.block_manager());
     if (leader) {
@@ -79,7 +92,7 @@ std::unique_ptr<Task> ContinuousBatch::make_task(RequestId id, const EngineReque
       leader = std::move(task);
     }
   }
-  if (disk_) leader->staged = disk_->read_prefix(request.salt, leader->sequence.tokens());
+  if (disk_) leader->staged = disk_->read_prefix(salted.salt, leader->sequence.tokens());
   return leader;
 }
 

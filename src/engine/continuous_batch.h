@@ -98,6 +98,7 @@ class ContinuousBatch {
   void clear_prefix_cache() { scheduler_.prefix_cache().clear(); }
 
  private:
+  std::string salt_of(const EngineRequest& request) const;
   std::int64_t prompt_budget() const;
   Tensor run(std::span<Task* const> planned);
   void learn_speed(std::int64_t tokens, bool has_prompt, double seconds);

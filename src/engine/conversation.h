@@ -43,6 +43,10 @@ class Conversation {
   // anew.
   void set_system(std::string text);
 
+  // The adapter that answers from now on; the conversation so far is computed anew under it.
+  void set_lora(nn::LoraId lora) { sequence_.set_lora(lora); }
+  nn::LoraId lora() const { return sequence_.lora(); }
+
   void add_user(std::string text);
   // Generates the answer to the last message, which must be the user's, and keeps it (also when cancelled, if
   // it has any text). Error limit with counts when the conversation does not fit: nothing is cut, messages

@@ -34,6 +34,7 @@ Generator::Generator(std::shared_ptr<const LoadedModel> loaded, const GeneratorO
     : loaded_(std::move(loaded)),
       context_size_(chosen_context_size(loaded_->model->config(), options.context_size)),
       prefill_chunk_(options.prefill_chunk),
+      lora_(options.lora),
       cache_(loaded_->model->config().layers,
              {.tokens = context_size_,
               .key_dtype = options.cache_key_dtype.value_or(default_key_value_type(*loaded_->model)),

@@ -18,6 +18,7 @@ struct GeneratorOptions {
   std::optional<DType> cache_key_dtype = {};  // default_key_value_type()
   std::optional<DType> cache_value_dtype = {};
   std::int64_t prefill_chunk = 512;  // tokens a forward pass
+  nn::LoraId lora = nn::kNoLora;     // of LoadedModel::adapters, for new sequences
 };
 inline constexpr std::int64_t kDefaultContextLimit = 8192;
 
@@ -38,7 +39,11 @@ class Generator {
   const KeyValueCache& cache() const { return cache_; }
   ModelRunner& runner() { return runner_; }
 
-  Sequence new_sequence() { return Sequence(cache_.block_manager()); }
+  Sequence new_sequence() {
+    Sequence sequence(cache_.block_manager());
+    sequence.set_lora(lora_);
+    return sequence;
+  }
 
   // Makes `sequence` the request's prompt, computing only what comes after their common prefix, and
   // generates. Afterwards the sequence holds prompt and generated tokens. Cancelling leaves a sequence that
@@ -62,6 +67,7 @@ class Generator {
   std::shared_ptr<const LoadedModel> loaded_;
   std::int64_t context_size_;
   std::int64_t prefill_chunk_;
+  nn::LoraId lora_;
   KeyValueCache cache_;
   ModelRunner runner_;
   VerificationCost verification_cost_;

@@ -28,6 +28,13 @@ struct GenerationDefaults {
 
 struct QuantizationRecipe;
 
+// A LoRA adapter beside the model; its nn::LoraId is its place in the list (engine/lora_adapters.h).
+struct LoadedLora {
+  std::string name;
+  std::string path;
+  std::string identity;  // differs between adapters of other contents
+};
+
 struct LoadedModel {
   std::string name;           // file or folder name without extension, for people
   formats::ModelFiles files;  // first: what the others point into
@@ -35,6 +42,7 @@ struct LoadedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat_template;  // null: the model brings none
   GenerationDefaults defaults;
+  std::vector<LoadedLora> adapters;
   std::vector<TokenId> end_of_generation;  // the tokenizer's and generation_config.json's, sorted, each once
 };
 

@@ -25,9 +25,7 @@ Tensor ModelRunner::run(std::span<const SequenceStep> steps) {
     batch.block_tables = block_tables_;
     batch.blocks_per_sequence = blocks_per_sequence_;
     batch.state_slots = state_slots_;
-    if (logit_rows_.size() == tokens_.size()) return model_->logits(model_->forward(batch, attention_));
-    const Tensor hidden = model_->forward_rows(batch, wanted_rows(batch), attention_);  // [R, C]
-    return logit_rows_.empty() ? Tensor() : model_->logits(hidden);                     // [R, V]
+    return wanted_logits(batch);
   } catch (...) {
     for (std::size_t i = 0; i < steps.size(); ++i) {
       BlockTable& table = steps[i].sequence->table();
@@ -35,6 +33,25 @@ Tensor ModelRunner::run(std::span<const SequenceStep> steps) {
     }
     throw;
   }
+}
+
+// The last layer computes only the rows that somebody reads, unless adapters have been told of all rows.
+Tensor ModelRunner::wanted_logits(const RaggedBatch& batch) {
+  const bool adapted = std::ranges::any_of(lora_rows_, [](nn::LoraId id) { return id != nn::kNoLora; });
+  if (!adapted && logit_rows_.size() < tokens_.size()) {
+    const Tensor hidden = model_->forward_rows(batch, wanted_rows(batch), attention_);  // [R, C]
+    return logit_rows_.empty() ? Tensor() : model_->logits(hidden);                     // [R, V]
+  }
+  const Tensor hidden = forward(batch);  // [T, C]
+  if (logit_rows_.empty()) return {};
+  const nn::LoraScope adapters(lora_logit_rows_);
+  const bool all = logit_rows_.size() == tokens_.size();
+  return model_->logits(all ? hidden : ops::gather_rows(hidden, logit_rows_));  // [R, V]
+}
+
+Tensor ModelRunner::forward(const RaggedBatch& batch) {
+  const nn::LoraScope adapters(lora_rows_);
+  return model_->forward(batch, attention_);
 }
 
 WantedRows ModelRunner::wanted_rows(const RaggedBatch& batch) {
@@ -91,6 +108,8 @@ void ModelRunner::lay_out(std::span<const SequenceStep> steps) {
     column->clear();
   }
   tokens_.clear();
+  lora_rows_.clear();
+  lora_logit_rows_.clear();
   copies_.clear();
   query_start_.push_back(0);
   std::size_t widest = 0;
@@ -103,8 +122,11 @@ void ModelRunner::lay_out(std::span<const SequenceStep> steps) {
       tokens_.push_back(sequence.tokens()[static_cast<std::size_t>(position)]);
       positions_.push_back(static_cast<std::int32_t>(position));
       slot_mapping_.push_back(sequence.table().slot(position));
-      if (position >= end - step.logit_rows)
+      lora_rows_.push_back(sequence.lora());
+      if (position >= end - step.logit_rows) {
         logit_rows_.push_back(static_cast<std::int32_t>(tokens_.size() - 1));
+        lora_logit_rows_.push_back(sequence.lora());
+      }
     }
     query_start_.push_back(static_cast<std::int32_t>(tokens_.size()));
     context_length_.push_back(static_cast<std::int32_t>(end));

@@ -35,10 +35,12 @@ class ModelRunner {
   std::int64_t block_size() const { return cache_->block_manager().block_size(); }
 
  private:
+  Tensor forward(const RaggedBatch& batch);
   void check(std::span<const SequenceStep> steps) const;
   static std::vector<std::int64_t> cached_lengths(std::span<const SequenceStep> steps);
   void lay_out(std::span<const SequenceStep> steps);
   // The rows of `batch`, as laid out, whose logits are wanted: the last ones of each sequence.
+  Tensor wanted_logits(const RaggedBatch& batch);
   WantedRows wanted_rows(const RaggedBatch& batch);
 
   const models::Model* model_;
@@ -58,6 +60,8 @@ class ModelRunner {
   std::vector<std::int32_t> wanted_positions_;
   std::vector<std::int32_t> wanted_slots_;
   std::vector<std::int32_t> wanted_start_;
+  std::vector<nn::LoraId> lora_rows_;        // of each token
+  std::vector<nn::LoraId> lora_logit_rows_;  // of each of logit_rows_
   std::vector<BlockCopy> copies_;
 };
 

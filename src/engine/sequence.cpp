@@ -21,6 +21,12 @@ std::int64_t Sequence::replace(std::span<const TokenId> tokens) {
   return cached();
 }
 
-Sequence Sequence::fork() const { return {tokens_, table_.fork()}; }
+void Sequence::set_lora(nn::LoraId lora) {
+  if (lora == lora_) return;
+  table_.truncate(0);
+  lora_ = lora;
+}
+
+Sequence Sequence::fork() const { return {tokens_, table_.fork(), lora_}; }
 
 }  // namespace tessera::engine

@@ -8,6 +8,7 @@
 
 #include "base/token_id.h"
 #include "engine/block_manager.h"
+#include "nn/lora.h"
 
 namespace tessera::engine {
 
@@ -28,15 +29,19 @@ class Sequence {
   // Becomes `tokens`, keeping the cache of the longest common prefix. Returns how many cached tokens stayed.
   // The last token is always left to compute, because its logits are wanted.
   std::int64_t replace(std::span<const TokenId> tokens);
+  // The adapter under which the text is computed. Another one than before forgets what is cached.
+  nn::LoraId lora() const { return lora_; }
+  void set_lora(nn::LoraId lora);
   // The same text again, sharing every cached block.
   Sequence fork() const;
 
  private:
-  Sequence(std::vector<TokenId> tokens, BlockTable table)
-      : tokens_(std::move(tokens)), table_(std::move(table)) {}
+  Sequence(std::vector<TokenId> tokens, BlockTable table, nn::LoraId lora)
+      : tokens_(std::move(tokens)), table_(std::move(table)), lora_(lora) {}
 
   std::vector<TokenId> tokens_;
   BlockTable table_;
+  nn::LoraId lora_ = nn::kNoLora;
 };
 
 }  // namespace tessera::engine

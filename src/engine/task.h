@@ -18,11 +18,12 @@ using RequestId = std::uint64_t;
 // A request to an engine that serves many.
 struct EngineRequest {
   Request request = {};
-  std::int64_t n = 1;           // answers to the same prompt; answer i takes the seed + i
-  std::int32_t priority = 0;    // a higher one goes first, and may take the place of a lower one
-  std::string client = {};      // who asks: among equal priorities, clients get equal shares
-  std::string salt = {};        // only requests of the same salt share cached prefixes
-  bool wants_progress = false;  // events tell how far the prompt is
+  std::int64_t n = 1;             // answers to the same prompt; answer i takes the seed + i
+  std::int32_t priority = 0;      // a higher one goes first, and may take the place of a lower one
+  std::string client = {};        // who asks: among equal priorities, clients get equal shares
+  std::string salt = {};          // only requests of the same salt share cached prefixes
+  nn::LoraId lora = nn::kNoLora;  // of LoadedModel::adapters; others may be in the same batch
+  bool wants_progress = false;    // events tell how far the prompt is
 };
 inline constexpr std::int64_t kMostAnswers = 128;
 
@@ -40,6 +41,7 @@ struct Task {
         wants_progress(asked.wants_progress),
         generation(std::move(making)),
         sequence(manager) {
+    sequence.set_lora(asked.lora);
     sequence.replace(generation.request().prompt);
   }
 
