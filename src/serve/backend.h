@@ -16,10 +16,11 @@ using JobId = std::uint64_t;
 
 struct GenerationJob {
   engine::Request request = {};
-  std::int64_t n = 1;           // answers to the same prompt; answer i takes the seed + i
-  std::string client = {};      // whose it is: cached prefixes are shared within a client only
-  std::int32_t priority = 0;    // a higher one goes first; among equals clients get equal shares
-  bool wants_progress = false;  // events tell how far the prompt is
+  std::int64_t n = 1;             // answers to the same prompt; answer i takes the seed + i
+  std::string client = {};        // whose it is: cached prefixes are shared within a client only
+  std::int32_t priority = 0;      // a higher one goes first; among equals clients get equal shares
+  nn::LoraId lora = nn::kNoLora;  // the adapter it is for; jobs of others may be in the same batch
+  bool wants_progress = false;    // events tell how far the prompt is
 };
 
 // What became of one of the n answers.

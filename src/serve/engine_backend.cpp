@@ -26,6 +26,7 @@ JobId EngineBackend::submit(GenerationJob job, GenerationSink sink) {
                               .priority = job.priority,
                               .client = job.client,
                               .salt = job.client,
+                              .lora = job.lora,
                               .wants_progress = job.wants_progress};
   asked.request.speculative = speculative_;
   if (const auto found = priorities_.find(job.client); found != priorities_.end())

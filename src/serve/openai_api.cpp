@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/generation.h"
+#include "engine/lora_adapters.h"
 #include "serve/answer_grammar.h"
 #include "serve/chat_prompt.h"
 #include "serve/generation_fields.h"
@@ -22,6 +23,20 @@ constexpr std::int64_t kShareOfTheAnswer = 4;
 GenerationLimits limits_of(const ServedModel& served) {
   return {.context_size = served.backend->context_size(),
           .vocabulary_size = vocabulary_size(served.loaded())};
+}
+
+// "model" names the model, or one of its adapters.
+struct ChosenModel {
+  std::string name;
+  nn::LoraId lora = nn::kNoLora;
+};
+
+ChosenModel read_model(JsonFields& fields, const ServedModel& served) {
+  check_model(fields, served_names(served));
+  const std::string name = fields.string("model").value_or(served.names.front());
+  const bool own = std::ranges::find(served.names, name) != served.names.end();
+  const auto adapter = own ? std::nullopt : engine::find_lora(served.loaded(), name);
+  return adapter ? ChosenModel{name, *adapter} : ChosenModel{served.names.front(), nn::kNoLora};
 }
 
 engine::Request request_for(std::vector<TokenId> prompt, const GenerationFields& read) {
@@ -132,7 +147,7 @@ std::shared_ptr<const engine::TokenGrammar> token_grammar(const std::string& gbn
 
 CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served, const std::string& client) {
   JsonFields fields(body, "");
-  check_model(fields, served.names);
+  const ChosenModel model = read_model(fields, served);
   Json messages = read_messages(fields);
   Json switches = read_template_switches(fields);
   GenerationFields read = read_generation_fields(fields, served.sampling, limits_of(served));
@@ -149,7 +164,7 @@ CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served,
 
   if (tools) messages = messages_with_tools(std::move(messages), *tools);
   if (tools && tools->by_template) switches["tools"] = tools->list;
-  CompletionPlan plan{.head = new_answer_head(CompletionKind::chat, served.names.front()),
+  CompletionPlan plan{.head = new_answer_head(CompletionKind::chat, model.name),
                       .stream = read.stream,
                       .include_usage = read.include_usage};
   const auto encode = [&](const Json& kept) {
@@ -167,7 +182,8 @@ CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served,
   }
   check_context(prompt.size(), served, "messages");
   if (tools) plan.tools = call_form(*tools, !format.empty());
-  plan.jobs.push_back({.request = request_for(std::move(prompt), read), .n = read.n, .client = client});
+  plan.jobs.push_back(
+      {.request = request_for(std::move(prompt), read), .n = read.n, .client = client, .lora = model.lora});
   plan.jobs.back().request.grammar = tools ? token_grammar(tool_grammar(*tools, format), served, "tools")
                                            : token_grammar(format, served, "response_format");
   return plan;
@@ -175,7 +191,7 @@ CompletionPlan plan_chat_completion(const Json& body, const ServedModel& served,
 
 CompletionPlan plan_text_completion(const Json& body, const ServedModel& served, const std::string& client) {
   JsonFields fields(body, "");
-  check_model(fields, served.names);
+  const ChosenModel model = read_model(fields, served);
   GenerationFields read = read_generation_fields(fields, served.sampling, limits_of(served));
   read.sampling.logprobs = fields.integer("logprobs", 0, kMostTopLogprobs).value_or(-1);
   if (read.truncates) refuse_field("truncation", "expected disabled: a text has no turns to leave out");
@@ -187,33 +203,43 @@ CompletionPlan plan_text_completion(const Json& body, const ServedModel& served,
   const auto grammar = token_grammar(read_answer_grammar(fields), served, "grammar");
   fields.finish();
 
-  CompletionPlan plan{.head = new_answer_head(CompletionKind::text, served.names.front()),
+  CompletionPlan plan{.head = new_answer_head(CompletionKind::text, model.name),
                       .stream = read.stream,
                       .include_usage = read.include_usage};
   for (std::vector<TokenId>& prompt : prompts.tokens) {
-    plan.jobs.push_back({.request = request_for(std::move(prompt), read), .n = read.n, .client = client});
+    plan.jobs.push_back(
+        {.request = request_for(std::move(prompt), read), .n = read.n, .client = client, .lora = model.lora});
     plan.jobs.back().request.grammar = grammar;
   }
   if (echo) plan.echoes = std::move(prompts.texts);
   return plan;
 }
 
+std::vector<std::string> served_names(const ServedModel& served) {
+  std::vector<std::string> names = served.names;
+  for (const engine::LoadedLora& adapter : served.loaded().adapters) names.push_back(adapter.name);
+  return names;
+}
+
 Json model_json(const ServedModel& served, const std::string& name, std::int64_t created) {
-  if (std::ranges::find(served.names, name) == served.names.end()) {
+  const std::vector<std::string> names = served_names(served);
+  if (std::ranges::find(names, name) == names.end()) {
     throw ApiError(404, fmt::format("no model '{}'; /v1/models lists them", printable(name)), "model",
                    "model_not_found");
   }
-  return {{"id", name},
-          {"object", "model"},
-          {"created", created},
-          {"owned_by", "tessera"},
-          {"context_size", served.backend->context_size()},
-          {"vocabulary_size", vocabulary_size(served.loaded())}};
+  Json model{{"id", name},
+             {"object", "model"},
+             {"created", created},
+             {"owned_by", "tessera"},
+             {"context_size", served.backend->context_size()},
+             {"vocabulary_size", vocabulary_size(served.loaded())}};
+  if (engine::find_lora(served.loaded(), name)) model["parent"] = served.names.front();
+  return model;
 }
 
 Json models_json(const ServedModel& served, std::int64_t created) {
   Json list = Json::array();
-  for (const std::string& name : served.names) list.push_back(model_json(served, name, created));
+  for (const std::string& name : served_names(served)) list.push_back(model_json(served, name, created));
   return {{"object", "list"}, {"data", std::move(list)}};
 }
 

@@ -34,7 +34,10 @@ std::shared_ptr<const engine::TokenGrammar> token_grammar(const std::string& gbn
 // ApiError 400 context_length_exceeded with both counts when `tokens` leave no room for an answer.
 void check_context(std::size_t tokens, const ServedModel& served, const std::string& param);
 
-// GET /v1/models, and one of them.
+// Every name that "model" may have: the model's, then its adapters'.
+std::vector<std::string> served_names(const ServedModel& served);
+
+// GET /v1/models, and one of them; an adapter's "parent" is the model.
 Json models_json(const ServedModel& served, std::int64_t created);
 Json model_json(const ServedModel& served, const std::string& name, std::int64_t created);
 

@@ -54,7 +54,7 @@ constexpr const char* kSchemas = R"json({
     "defaults": {"type": "object", "additionalProperties": {"type": "number"}}}},
   "Model": {"type": "object", "properties": {"id": {"type": "string"}, "object": {"const": "model"},
     "created": {"type": "integer"}, "owned_by": {"type": "string"}, "context_size": {"type": "integer"},
-    "vocabulary_size": {"type": "integer"}}},
+    "vocabulary_size": {"type": "integer"}, "parent": {"type": "string"}}},
   "ModelList": {"type": "object", "properties": {"object": {"const": "list"},
     "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}}},
   "ToolCall": {"type": "object", "required": ["function"], "properties": {"id": {"type": "string"}, "type": {"const": "function"},
