@@ -36,7 +36,7 @@ struct ChatOptions {
 
 constexpr const char* kFooter = R"(
 In the conversation: /help lists the commands (/system /undo /retry /edit /new /save /load /sessions
-/resume /branch /rename /stats /params /exit), """ begins and ends a message of several lines, Ctrl-C stops an answer
+/resume /branch /rename /stats /lora /params /exit), """ begins and ends a message of several lines, Ctrl-C stops an answer
 and keeps it, Ctrl-D leaves.
 
 Every message is saved before it is answered, every answer when it is complete; /undo, /retry and /edit leave the

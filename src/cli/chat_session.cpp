@@ -16,6 +16,7 @@
 #include "cli/progress_bar.h"
 #include "cli/speculative_flags.h"
 #include "cli/terminal.h"
+#include "engine/lora_adapters.h"
 
 namespace tessera::cli {
 namespace {
@@ -67,6 +68,8 @@ std::span<const ChatSession::Command> ChatSession::commands() {
       Command{"/branch", "[N]", "list the branches of this conversation, or go to one", &ChatSession::branch},
       Command{"/rename", "TITLE", "give this conversation a title", &ChatSession::rename},
       Command{"/stats", "", "tokens so far, and the context", &ChatSession::stats},
+      Command{"/lora", "[NAME]", "list the adapters, or answer with one; '/lora -' with none",
+              &ChatSession::lora},
       Command{"/params", "[NAME VALUE]", "show or set how the next token is chosen", &ChatSession::params},
       Command{"/exit", "", "leave (Ctrl-D does too)", &ChatSession::leave},
   };
@@ -284,6 +287,23 @@ void ChatSession::stats(const std::string&, LineEditor&) {
       "generated              {} tokens",
       conversation_.messages().size(), stats.context_used, stats.context_size, stats.cached_tokens,
       stats.prompt_tokens_computed, stats.prompt_tokens_reused, stats.tokens_generated));
+}
+
+void ChatSession::lora(const std::string& argument, LineEditor&) {
+  const std::vector<engine::LoadedLora>& adapters = generator_->loaded().adapters;
+  if (!argument.empty()) {
+    const auto found = engine::find_lora(generator_->loaded(), argument);
+    if (!found && argument != "-") {
+      fail(ErrorKind::bad_usage, "no adapter '{}'; /lora lists those that --lora named", printable(argument));
+    }
+    conversation_.set_lora(found.value_or(nn::kNoLora));
+  }
+  std::string text;
+  for (std::size_t i = 0; i < adapters.size(); ++i) {
+    const bool in_force = static_cast<nn::LoraId>(i) == conversation_.lora();
+    text += fmt::format("{}{} {}", i == 0 ? "" : "\n", in_force ? "*" : " ", adapters[i].name);
+  }
+  show_note(adapters.empty() ? "no adapters; --lora FOLDER brings one" : text);
 }
 
 void ChatSession::params(const std::string& argument, LineEditor&) {

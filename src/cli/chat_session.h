@@ -60,6 +60,7 @@ class ChatSession {
   void branch(const std::string& argument, LineEditor&);
   void rename(const std::string& argument, LineEditor&);
   void stats(const std::string&, LineEditor&);
+  void lora(const std::string& argument, LineEditor&);
   void params(const std::string& argument, LineEditor&);
   void leave(const std::string&, LineEditor&) { leaving_ = true; }
 

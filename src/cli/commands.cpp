@@ -21,6 +21,8 @@ std::span<const Command> commands() {
       Command{"data", "turn texts and conversations into token files for training", define_data},
       Command{"tokenizer", "make a tokenizer out of texts", define_tokenizer},
       Command{"train", "train a model, from scratch or further", define_train},
+      Command{"finetune", "train a model further on data of your own, by LoRA or all of it", define_finetune},
+      Command{"merge", "put a LoRA adapter into the weights of its model", define_merge},
       Command{"plot", "draw the curves of training runs", define_plot},
       Command{"quantize", "store a model in fewer bits, as a GGUF file", define_quantize},
       Command{"perplexity", "measure how well a model predicts a text", define_perplexity},

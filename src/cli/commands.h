@@ -11,6 +11,7 @@ void define_chat(CLI::App& app);
 void define_data(CLI::App& app);
 void define_help(CLI::App& app);
 void define_inspect(CLI::App& app);
+void define_merge(CLI::App& app);
 void define_models(CLI::App& app);
 void define_pull(CLI::App& app);
 void define_sessions(CLI::App& app);
@@ -22,6 +23,7 @@ void define_generate(CLI::App& app);
 void define_perplexity(CLI::App& app);
 void define_bench(CLI::App& app);
 void define_serve(CLI::App& app);
+void define_finetune(CLI::App& app);
 void define_plot(CLI::App& app);
 void define_train(CLI::App& app);
 

@@ -1,23 +1,15 @@
 // `tessera data`: texts, JSONL and conversations to token files.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
-#include <optional>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "base/thread_pool.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
-#include "formats/open_model_files.h"
+#include "cli/token_files.h"
 #include "hub/model_directory.h"
-#include "train/chat_data.h"
 #include "train/prepare_data.h"
 
 namespace tessera::cli {
@@ -57,45 +49,6 @@ train::SplitBy split_by(const std::string& name) {
   fail(ErrorKind::bad_usage, "--split: expected one of auto, document, tail, found '{}'", printable(name));
 }
 
-std::unique_ptr<text::Tokenizer> load_tokenizer(const formats::ModelFiles& files, const std::string& path) {
-  if (!files.tokenizer_json.empty())
-    return text::load_tokenizer_json(files.tokenizer_json, files.tokenizer_config);
-  if (files.weights == nullptr) {
-    fail(ErrorKind::bad_input, "{}: expected a GGUF file or a tokenizer.json, found neither", path);
-  }
-  return text::load_gguf_tokenizer(files.weights->metadata());
-}
-
-// The one named, the model's own, or ChatML's where the tokenizer has its tokens.
-std::optional<text::ChatTemplate> choose_template(const DataFlags& flags, const formats::ModelFiles& files,
-                                                  const text::Tokenizer& tokenizer) {
-  if (!flags.chat_template.empty())
-    return text::ChatTemplate(read_file(flags.chat_template), flags.chat_template);
-  if (files.chat_template) return text::ChatTemplate(*files.chat_template);
-  if (tokenizer.find_token("<|im_start|>") && tokenizer.find_token("<|im_end|>")) {
-    return text::ChatTemplate(train::kChatMlTemplate, "ChatML");
-  }
-  return std::nullopt;
-}
-
-// So that the folder is all that training needs.
-void copy_tokenizer(const formats::ModelFiles& files, const std::string& folder) {
-  for (const std::string& path : {files.tokenizer_json, files.tokenizer_config}) {
-    if (path.empty()) continue;
-    const std::string target =
-        (std::filesystem::path(folder) / std::filesystem::path(path).filename()).string();
-    std::error_code ignored;
-    if (!std::filesystem::equivalent(path, target, ignored)) write_file_atomically(target, read_file(path));
-  }
-}
-
-void say(const train::WrittenSplit& split) {
-  fmt::print("{}: {} tokens in {} documents", for_standard_output(split.path), split.info.token_count,
-             split.info.document_count);
-  if (split.info.has_loss_mask) fmt::print(", {} count in the loss", split.counted_tokens);
-  fmt::print("\n");
-}
-
 void make_data(DataFlags& flags) {
   if (flags.output.empty())
     fail(ErrorKind::bad_usage, "expected -o DIR; 'tessera data --help' shows examples");
@@ -105,26 +58,12 @@ void make_data(DataFlags& flags) {
   flags.options.corpus.format = train::corpus_format(flags.format);
   flags.options.split = split_by(flags.split);
   if (flags.threads > 0) set_thread_count(flags.threads);
-  const std::string path = flags.model.empty() ? hub::default_model() : hub::resolve_model(flags.model);
-  const formats::ModelFiles files = formats::open_model_files(path);
-  const auto tokenizer = load_tokenizer(files, path);
-  const auto chat_template = choose_template(flags, files, *tokenizer);
-  const InterruptGuard interrupt;
-  train::PreparedData prepared;
-  {
-    ProgressDisplay display(STDERR_FILENO, 0.5);
-    prepared = train::prepare_data(*tokenizer, chat_template ? &*chat_template : nullptr, flags.options,
-                                   flags.output, [&](const Progress& progress) {
-                                     display.show(progress);
-                                     if (interrupt.interrupted()) {
-                                       fail(ErrorKind::cancelled, "stopped; nothing is written in {}",
-                                            printable(flags.output));
-                                     }
-                                   });
-  }
-  copy_tokenizer(files, flags.output);
-  say(prepared.train);
-  for (const train::WrittenSplit& split : prepared.validation) say(split);
+  const train::PreparedData prepared = write_token_files(
+      {.model = flags.model.empty() ? hub::default_model() : hub::resolve_model(flags.model),
+       .chat_template = flags.chat_template,
+       .output = flags.output,
+       .options = flags.options});
+  print_token_files(prepared);
   if (prepared.lost_bytes > 0) {
     fmt::print(
         stderr,

@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
+#include "engine/lora_adapters.h"
 #include "engine/quantization_plan.h"
 #include "hub/model_directory.h"
 #include "tensor/key_value_layout.h"
@@ -44,6 +45,9 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
              "keys and values are kept as f32, f16, bf16 or q8_0; auto: f32 for float32 weights, else f16");
   add_option(app, "--cache-type-k", flags.cache_type_k, "the same for keys alone");
   add_option(app, "--cache-type-v", flags.cache_type_v, "the same for values alone");
+  add_option(app, "--lora", flags.lora,
+             "LoRA adapter beside the model: a PEFT folder, or NAME=FOLDER; can be repeated")
+      ->allow_extra_args(false);
   add_option(
       app, "--quantize", flags.quantize,
       "round the weights to this type while loading: Q8_0, Q4_K_M, ...; without it they stay as stored");
@@ -70,12 +74,16 @@ std::shared_ptr<const engine::LoadedModel> open_model(const ModelFlags& flags, c
   std::optional<engine::QuantizationRecipe> recipe;
   if (!flags.quantize.empty()) recipe = engine::quantization_recipe(flags.quantize);
   if (flags.threads > 0) set_thread_count(flags.threads);
-  return std::make_shared<const engine::LoadedModel>(
-      engine::load_model(path, progress, {.context_size = flags.context_size}, recipe ? &*recipe : nullptr));
+  const std::vector<engine::LoraFile> adapters = engine::lora_files(flags.lora);
+  engine::LoadedModel loaded =
+      engine::load_model(path, progress, {.context_size = flags.context_size}, recipe ? &*recipe : nullptr);
+  engine::load_lora_adapters(loaded, adapters);
+  return std::make_shared<const engine::LoadedModel>(std::move(loaded));
 }
 
 std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags) {
-  const engine::GeneratorOptions options = generator_options(flags);
+  engine::GeneratorOptions options = generator_options(flags);
+  if (!flags.lora.empty()) options.lora = 0;
   ProgressDisplay display(STDERR_FILENO, kSecondsUntilLoadingIsShown);
   const ProgressSink show = is_terminal(STDERR_FILENO) ? display.sink() : ProgressSink();
   auto loaded = open_model(flags, model_path(flags), show);

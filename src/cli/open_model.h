@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/generator.h"
 
@@ -19,20 +20,22 @@ struct ModelFlags {
   std::string cache_type = "auto";  // of keys and of values; auto: engine::default_key_value_type
   std::string cache_type_k;         // empty: cache_type
   std::string cache_type_v;
-  std::string quantize;  // empty: weights as they are stored
+  std::vector<std::string> lora;  // adapters: PATH or NAME=PATH
+  std::string quantize;           // empty: weights as they are stored
 };
 
-// -m/--model, -t/--threads, -c/--ctx-size, --cache-type[-k|-v], --quantize.
+// -m/--model, -t/--threads, -c/--ctx-size, --cache-type[-k|-v], --lora, --quantize.
 void add_model_flags(CLI::App& app, ModelFlags& flags);
 
 // Error bad_usage: flags out of range.
 engine::GeneratorOptions generator_options(const ModelFlags& flags);
 // The file or folder that the flags name (hub::resolve_model).
 std::string model_path(const ModelFlags& flags);
-// Sets the thread count and opens the model at `path`. Error as engine::load_model; bad_usage: --quantize.
+// Sets the thread count and opens the model at `path` with its adapters. Error as engine::load_model and
+// load_lora_adapters; bad_usage: --quantize.
 std::shared_ptr<const engine::LoadedModel> open_model(const ModelFlags& flags, const std::string& path,
                                                       const ProgressSink& progress);
-// All three, with the progress shown in a terminal.
+// All three, with the progress shown in a terminal; the first adapter is in force.
 std::unique_ptr<engine::Generator> open_generator(const ModelFlags& flags);
 
 }  // namespace tessera::cli

@@ -17,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
+#include "cli/train_flags.h"
 #include "cli/training_monitor.h"
 #include "cli/training_samples.h"
 #include "cli/training_server.h"
@@ -48,14 +49,6 @@ Several processes, or machines, train one model over MPI; --batch-size is that o
 constexpr int kUsualPort = 8080;
 constexpr int kMostPort = 65535;
 
-struct TrainFlags {
-  std::string yaml;
-  std::optional<int> port;  // of the live view
-  TrainingConfig config;
-  // Copies a setting that was given as a flag into another configuration.
-  std::vector<std::function<void(TrainingConfig&)>> given;
-};
-
 void add_setting(CLI::App& app, const std::shared_ptr<TrainFlags>& flags, const std::string& name,
                  const char* help, auto& field) {
   using Field = std::remove_reference_t<decltype(field)>;
@@ -63,9 +56,8 @@ void add_setting(CLI::App& app, const std::shared_ptr<TrainFlags>& flags, const 
   if constexpr (std::is_same_v<Field, bool>) {
     option = add_flag(app, "--" + name, field, help);
   } else {
-    option = add_option(app, "--" + name, field, help);
+    option = add_option(app, name == "model" ? "-m,--model" : "--" + name, field, help);
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a script's flags, then a person's
-    if (name == "model") option->envname("");  // TESSERA_MODEL names the one that other commands open
   }
   flags->given.push_back([option, name, &field](TrainingConfig& target) {
     if (option->count() == 0) return;
@@ -210,10 +202,29 @@ void run_quietly(const TrainingConfig& config, train::ProcessGroup& group, const
   }
 }
 
-void train_model(const TrainFlags& flags) {
-  TrainingConfig config;
-  if (!flags.yaml.empty()) train::read_training_yaml(flags.yaml, config);
-  for (const auto& copy : flags.given) copy(config);
+// How to use what was trained.
+std::string hint(const TrainingConfig& config, const std::string& checkpoint) {
+  if (config.lora_r == 0) return fmt::format("tessera generate -m {} -p \"Once\"", checkpoint);
+  return fmt::format("tessera generate -m {} --lora {} -p \"Once\"", config.model, checkpoint);
+}
+
+}  // namespace
+
+void add_training_flags(CLI::App& app, const std::shared_ptr<TrainFlags>& flags) {
+  app.add_option("--config", flags->yaml, "settings as a YAML file")
+      ->envname(environment_name("--train-config"));
+  train::for_each_setting(flags->config, [&](const char* name, const char* help, auto& field) {
+    add_setting(app, flags, name, help, field);
+  });
+}
+
+TrainingConfig chosen_config(const TrainFlags& flags, TrainingConfig defaults) {
+  if (!flags.yaml.empty()) train::read_training_yaml(flags.yaml, defaults);
+  for (const auto& copy : flags.given) copy(defaults);
+  return defaults;
+}
+
+void train_on_screen(const TrainingConfig& config, std::optional<int> port) {
   // mpirun passes SIGUSR1 on; SIGTERM is how it ends its processes, with SIGKILL a second later.
   const InterruptGuard interrupt({SIGINT, SIGTERM, SIGUSR1});
   const std::unique_ptr<train::ProcessGroup> group = train::join_process_group();
@@ -227,9 +238,9 @@ void train_model(const TrainFlags& flags) {
   if (group->size() > 1) screen.print(ranks_text(*group));
   train::TrainingEvents events = screen.events();
   std::optional<LiveView> view;
-  if (flags.port) {
+  if (port) {
     train::check_training_config(config);
-    view.emplace(*flags.port, config.out, screen);
+    view.emplace(*port, config.out, screen);
     events = view->listening(std::move(events));
   }
   train::TrainingResult result;
@@ -251,18 +262,13 @@ void train_model(const TrainFlags& flags) {
   if (result.average_validation_loss)
     text += fmt::format(", averaged {:.4f}", *result.average_validation_loss);
   if (result.best_validation_loss) text += fmt::format(", best {:.4f}", *result.best_validation_loss);
-  fmt::print("{}\ntry it: tessera generate -m {} -p \"Once\"\n", text, result.checkpoint);
+  fmt::print("{}\ntry it: {}\n", text, hint(config, result.checkpoint));
 }
-
-}  // namespace
 
 void define_train(CLI::App& app) {
   const auto flags = std::make_shared<TrainFlags>();
-  app.add_option("--config", flags->yaml, "settings as a YAML file")
-      ->envname(environment_name("--train-config"));
-  train::for_each_setting(flags->config, [&](const char* name, const char* help, auto& field) {
-    add_setting(app, flags, name, help, field);
-  });
+  add_training_flags(app, flags);
+  app.get_option("--model")->envname("");  // TESSERA_MODEL names the one that other commands open
   app.add_option("--serve", flags->port,
                  "show the run on this port of the machine while it goes on; 0: any free one")
       ->envname(environment_name("--train-serve"))
@@ -271,7 +277,7 @@ void define_train(CLI::App& app) {
       ->check(CLI::Range(0, kMostPort))
       ->default_str(std::to_string(kUsualPort));
   app.footer(kFooter);
-  app.callback([flags] { train_model(*flags); });
+  app.callback([flags] { train_on_screen(chosen_config(*flags, {}), flags->port); });
 }
 
 }  // namespace tessera::cli

@@ -39,8 +39,8 @@ class ModelRunner {
   void check(std::span<const SequenceStep> steps) const;
   static std::vector<std::int64_t> cached_lengths(std::span<const SequenceStep> steps);
   void lay_out(std::span<const SequenceStep> steps);
-  // The rows of `batch`, as laid out, whose logits are wanted: the last ones of each sequence.
   Tensor wanted_logits(const RaggedBatch& batch);
+  // The rows of `batch`, as laid out, whose logits are wanted: the last ones of each sequence.
   WantedRows wanted_rows(const RaggedBatch& batch);
 
   const models::Model* model_;
