@@ -13,7 +13,7 @@ async function* continuation(prompt: string, abort: AbortSignal): AsyncGenerator
   const response = await fetch("/v1/completions", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ prompt, max_tokens: 200, temperature: 0.8, stream: true }),
+    body: JSON.stringify({ prompt, temperature: 0.8, stream: true }), // until the context is full
     signal: abort,
   });
   if (!response.ok || !response.body) {
