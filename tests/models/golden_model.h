@@ -187,8 +187,8 @@ class SequenceRunner {
       for (std::int64_t b = 0; b < kBlocksPerSequence; ++b)
         tables.push_back(sequences_ == 0 ? 0 : block(owners[i], b));
     }
-    const RaggedBatch batch{tokens, positions,          query_start, context_length, slots,
-                            tables, kBlocksPerSequence, states};
+    const RaggedBatch batch{tokens, positions, query_start,        context_length,
+                            slots,  tables,    kBlocksPerSequence, states};
     const Tensor logits = model_.logits(model_.forward(batch, attention));
     const std::span<const float> values = logits.as<float>();
     return {values.begin(), values.end()};
