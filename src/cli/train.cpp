@@ -268,7 +268,8 @@ void train_on_screen(const TrainingConfig& config, std::optional<int> port) {
 void define_train(CLI::App& app) {
   const auto flags = std::make_shared<TrainFlags>();
   add_training_flags(app, flags);
-  app.get_option("--model")->envname("");  // TESSERA_MODEL names the one that other commands open
+  // TESSERA_MODEL names the one that other commands open.
+  app.get_option("--model")->envname(environment_name("--train-model"));
   app.add_option("--serve", flags->port,
                  "show the run on this port of the machine while it goes on; 0: any free one")
       ->envname(environment_name("--train-serve"))

@@ -51,9 +51,11 @@ LoraScope::LoraScope(std::span<const LoraId> rows)
 
 LoraScope::~LoraScope() { active_scope = outer_; }
 
+bool lora_in_force() { return active_scope != nullptr && !active_scope->groups_.empty(); }
+
 void add_lora(const Tensor& x, std::span<const std::reference_wrapper<const Linear>> layers,
               std::span<Tensor> outputs) {
-  if (active_scope == nullptr || active_scope->groups_.empty()) return;
+  if (!lora_in_force()) return;
   if (active_scope->row_count_ != 0 && active_scope->row_count_ != x.dim(0)) {
     fail(ErrorKind::internal, "LoRA: {} rows where adapters of {} are named", x.dim(0),
          active_scope->row_count_);

@@ -56,6 +56,7 @@ class LoraScope {
   LoraScope& operator=(const LoraScope&) = delete;
 
  private:
+  friend bool lora_in_force();
   friend void add_lora(const Tensor& x, std::span<const std::reference_wrapper<const Linear>> layers,
                        std::span<Tensor> outputs);
   // Rows that take the same adapter, in ascending order; no rows: all of them.
@@ -68,6 +69,8 @@ class LoraScope {
   LoraScope* outer_;
 };
 
+// Whether linear layers of this thread have anything to add.
+bool lora_in_force();
 // outputs[i] [T, out] of layers[i] for x [T, in] gets what the adapters in force add to it. The bits of a row
 // depend on that row and its adapter alone. Where training drops out (ops/dropout.h), A alone sees it, as in
 // PEFT.

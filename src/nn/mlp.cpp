@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "nn/lora.h"
 #include "ops/linear.h"
 
 namespace tessera::nn {
@@ -22,6 +23,10 @@ Tensor GatedMlp::operator()(const Tensor& x) const {
   if (fused_) {
     const Tensor gate_up = gate_proj_(x);                            // [T, 2F]
     return down_proj_(ops::gated_activation(gate_up, activation_));  // [T, C]
+  }
+  if (lora_in_force()) {  // adds to each projection before they are combined
+    const auto gate_and_up = project_together(x, {gate_proj_, up_proj_});                   // 2 x [T, F]
+    return down_proj_(ops::gated_activation(gate_and_up[0], gate_and_up[1], activation_));  // [T, C]
   }
   const ops::Projection gate{&gate_proj_.weight(), &gate_proj_.bias()};
   const ops::Projection up{&up_proj_.weight(), &up_proj_.bias()};

@@ -217,7 +217,10 @@ CompletionPlan plan_text_completion(const Json& body, const ServedModel& served,
 
 std::vector<std::string> served_names(const ServedModel& served) {
   std::vector<std::string> names = served.names;
-  for (const engine::LoadedLora& adapter : served.loaded().adapters) names.push_back(adapter.name);
+  for (const engine::LoadedLora& adapter : served.loaded().adapters) {
+    // Of an adapter with the model's own name nobody can ask.
+    if (std::ranges::find(served.names, adapter.name) == served.names.end()) names.push_back(adapter.name);
+  }
   return names;
 }
 
@@ -233,7 +236,8 @@ Json model_json(const ServedModel& served, const std::string& name, std::int64_t
              {"owned_by", "tessera"},
              {"context_size", served.backend->context_size()},
              {"vocabulary_size", vocabulary_size(served.loaded())}};
-  if (engine::find_lora(served.loaded(), name)) model["parent"] = served.names.front();
+  const bool own = std::ranges::find(served.names, name) != served.names.end();
+  if (!own && engine::find_lora(served.loaded(), name)) model["parent"] = served.names.front();
   return model;
 }
 

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 // What GGUF cannot say, by golden model: dynamic NTK, attention scaled otherwise than by the head's size
 // (Gemma), a window in the upper layers alone.
 const std::set<std::string>& without_counterpart() {
-  static const std::set<std::string> kNames = {"llama_dynamic", "qwen2_sliding", "gemma3_scaled"};
+  static const std::set<std::string> kNames = {"llama_dynamic", "qwen2_sliding", "gemma3_scaled",
+                                               "linear_kinds"};
   return kNames;
 }
 

@@ -282,7 +282,7 @@ TEST(DataParallel, ACheckpointBelongsToNoNumberOfRanks) {
     if (!group.is_first()) return;
     TrainingState place;
     place.step = trainer.steps_taken();
-    checkpoint = write_checkpoint(folder.path().string(), model, std::move(state), place, {});
+    checkpoint = write_checkpoint(folder.path().string(), weights_writer(model), std::move(state), place, {});
   };
   const auto step = [](Trainer& trainer, ProcessGroup& group, std::uint64_t index) {
     return trainer.step([&](Batch& batch) { batch = share_of(index, group.rank(), group.size()); });
