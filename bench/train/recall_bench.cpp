@@ -1,7 +1,7 @@
 // Multi-query associative recall (MQAR: Arora et al. 2024, "Zoology", figure 2): how well a mechanism of
 // attention remembers. A text begins with pairs of a key and a value; later, among random tokens, keys come
-// again, and the model must say their values. Two layers of attention with norms and nothing between them, one
-// head. Trains one model and prints its accuracy on texts it has not seen, as one line of JSON.
+// again, and the model must say their values. Two layers of attention with norms and nothing between them,
+// one head. Trains one model and prints its accuracy on texts it has not seen, as one line of JSON.
 //
 //   recall_bench --attention gated_delta_rule --seq-len 64 --pairs 4 --hidden-size 64
 //   recall_bench --attention flash,sliding_window --setting attention_window=16
@@ -96,8 +96,9 @@ class RecallModel final : public models::Model {
   std::int64_t parameter_count_ = 0;
 };
 
-// Texts as Zoology makes them: keys from the lower half of the vocabulary, values from the upper; the distance
-// from the pairs to a key's return follows a power law (exponent 0.01 - 1); all else is random tokens.
+// Texts as Zoology makes them: keys from the lower half of the vocabulary, values from the upper; the
+// distance from the pairs to a key's return follows a power law (exponent 0.01 - 1); all else is random
+// tokens.
 class RecallTexts {
  public:
   RecallTexts(const Settings& settings, std::uint64_t seed) : s_(&settings), random_(seed) {
@@ -178,15 +179,10 @@ double accuracy(const RecallModel& model, const train::Batch& batch) {
 }
 
 nlohmann::json config_of(const Settings& s) {
-  nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
-                           {"vocab_size", s.vocabulary},
-                           {"hidden_size", s.hidden_size},
-                           {"intermediate_size", s.hidden_size},
-                           {"num_hidden_layers", 2},
-                           {"num_attention_heads", 1},
-                           {"max_position_embeddings", s.seq_len},
-                           {"rms_norm_eps", 1e-5},
-                           {"initializer_range", 0.02}};
+  nlohmann::json config = {
+      {"architectures", {"LlamaForCausalLM"}}, {"vocab_size", s.vocabulary}, {"hidden_size", s.hidden_size},
+      {"intermediate_size", s.hidden_size},    {"num_hidden_layers", 2},     {"num_attention_heads", 1},
+      {"max_position_embeddings", s.seq_len},  {"rms_norm_eps", 1e-5},       {"initializer_range", 0.02}};
   const std::size_t comma = s.attention.find(',');
   if (comma == std::string::npos) {
     config["attention_mechanism"] = s.attention;
@@ -202,7 +198,8 @@ nlohmann::json config_of(const Settings& s) {
 }
 
 void run(const Settings& s) {
-  const auto path = std::filesystem::temp_directory_path() / ("recall-" + std::to_string(std::random_device{}()));
+  const auto path =
+      std::filesystem::temp_directory_path() / ("recall-" + std::to_string(std::random_device{}()));
   write_file_atomically(path.string(), config_of(s).dump());
   const train::InitialWeights weights(path.string(), s.seed);
   const RecallModel model(weights);
@@ -230,10 +227,14 @@ void run(const Settings& s) {
                  result.loss, found);
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const nlohmann::ordered_json line = {{"attention", s.attention}, {"seq_len", s.seq_len},
-                                       {"pairs", s.pairs},         {"hidden_size", s.hidden_size},
-                                       {"learning_rate", s.learning_rate}, {"seed", s.seed},
-                                       {"steps", trainer.steps_taken()}, {"accuracy", best},
+  const nlohmann::ordered_json line = {{"attention", s.attention},
+                                       {"seq_len", s.seq_len},
+                                       {"pairs", s.pairs},
+                                       {"hidden_size", s.hidden_size},
+                                       {"learning_rate", s.learning_rate},
+                                       {"seed", s.seed},
+                                       {"steps", trainer.steps_taken()},
+                                       {"accuracy", best},
                                        {"seconds", std::round(seconds.count())}};
   std::printf("%s\n", line.dump().c_str());
 }
