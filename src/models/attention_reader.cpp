@@ -141,4 +141,13 @@ std::vector<nn::AttentionConfig> read_attention_configs(const ConfigReader& conf
   return layers;
 }
 
+void expect_full_attention(const ConfigReader& config, std::span<const nn::AttentionConfig> layers) {
+  for (const nn::AttentionConfig& layer : layers) {
+    if (layer.kind == nn::AttentionKind::flash || layer.kind == nn::AttentionKind::dense) continue;
+    config.unsupported(
+        config.contains("attention_mechanism") ? "attention_mechanism" : "attention_mechanisms",
+        "dense or flash, which GGUF means", nn::attention_kind_name(layer.kind));
+  }
+}
+
 }  // namespace tessera::models

@@ -8,6 +8,7 @@
 //   attention_block, attention_random_blocks, attention_seed    bigbird: (64, 3, 0)
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "models/config_reader.h"
@@ -22,5 +23,9 @@ namespace tessera::models {
 std::vector<nn::AttentionConfig> read_attention_configs(const ConfigReader& config,
                                                         std::int64_t num_hidden_layers,
                                                         std::int64_t positions);
+
+// GGUF has no key for a mechanism, and a reader that knows nothing of one would attend to everything. Error
+// unsupported unless every layer is dense or flash.
+void expect_full_attention(const ConfigReader& config, std::span<const nn::AttentionConfig> layers);
 
 }  // namespace tessera::models

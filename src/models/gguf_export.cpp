@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "models/attention_reader.h"
 #include "models/config_reader.h"
 #include "models/decoder_model.h"
 #include "models/gemma_model.h"
@@ -17,7 +18,6 @@
 #include "models/model.h"
 #include "models/rotary_config.h"
 #include "models/weight_loader.h"
-#include "nn/attention/attention_factory.h"
 #include "nn/rotary_embedding.h"
 #include "ops/quantize.h"
 
@@ -103,7 +103,7 @@ class Exporter {
     result_.architecture = family_.gguf;
     result_.vocab_size = d_.vocab_size;
     check_activation();
-    check_attention();
+    expect_full_attention(config_, d_.attention);
     add_dimensions();
     add_windows();
     if (family_.gemma) add_gemma();
@@ -115,16 +115,6 @@ class Exporter {
  private:
   void set(std::string_view key, Metadata::Value value) {
     result_.pairs.push_back({gguf_config_key(key, family_.gguf), std::move(value)});
-  }
-
-  // GGUF has no key for it, and a reader that knows nothing of a pattern would attend to everything.
-  void check_attention() const {
-    for (const nn::AttentionConfig& layer : d_.attention) {
-      if (layer.kind == nn::AttentionKind::flash || layer.kind == nn::AttentionKind::dense) continue;
-      config_.unsupported(
-          config_.contains("attention_mechanism") ? "attention_mechanism" : "attention_mechanisms",
-          "dense or flash, which GGUF means", nn::attention_kind_name(layer.kind));
-    }
   }
 
   void check_activation() const {

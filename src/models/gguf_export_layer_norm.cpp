@@ -7,12 +7,12 @@
 #include <utility>
 
 #include "base/error.h"
+#include "models/attention_reader.h"
 #include "models/config_reader.h"
 #include "models/gpt2.h"
 #include "models/model.h"
 #include "models/plain_transformer.h"
 #include "models/weight_loader.h"
-#include "nn/attention/attention_factory.h"
 
 namespace tessera::models {
 namespace {
@@ -31,7 +31,7 @@ class Exporter {
   void add_dimensions(std::string_view epsilon_key, std::string_view activation_key,
                       std::string_view implied_activation) {
     const ModelConfig& m = model_->config();
-    expect_softmax_attention();
+    expect_full_attention(config_, m.attention);
     set("max_position_embeddings", m.max_position_embeddings);
     set("hidden_size", m.hidden_size);
     set("num_hidden_layers", m.num_hidden_layers);
@@ -85,15 +85,6 @@ class Exporter {
  private:
   void set(std::string_view key, Metadata::Value value) {
     result_.pairs.push_back({gguf_config_key(key, result_.architecture), std::move(value)});
-  }
-
-  void expect_softmax_attention() const {
-    for (const nn::AttentionConfig& layer : model_->config().attention) {
-      if (layer.kind == nn::AttentionKind::flash || layer.kind == nn::AttentionKind::dense) continue;
-      config_.unsupported(
-          config_.contains("attention_mechanism") ? "attention_mechanism" : "attention_mechanisms",
-          "dense or flash, which GGUF means", nn::attention_kind_name(layer.kind));
-    }
   }
 
   void add_tensor(const TensorInfo& stored, const std::string& name, bool is_transposed) {

@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "ops/attention.h"
+#include "ops/attention_check.h"
 #include "ops/backward.h"
 #include "ops/check.h"
 
@@ -50,33 +51,12 @@ void attend(const float* query, const Heads& keys, const Heads& values, std::int
   std::transform(mixture.begin(), mixture.end(), output, [](double sum) { return static_cast<float>(sum); });
 }
 
-void expect_own_tokens(const RaggedBatch& batch) {
-  for (std::size_t n = 0; n < batch.context_length.size(); ++n) {
-    const std::int32_t tokens = batch.query_start[n + 1] - batch.query_start[n];
-    if (batch.context_length[n] != tokens) {
-      fail(ErrorKind::internal,
-           "dense_attention: sequence {} has {} tokens and a context of {}; there is no cache", n, tokens,
-           batch.context_length[n]);
-    }
-  }
-}
-
 }  // namespace
 
 Tensor dense_attention(const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                        const AttentionParameters& parameters) {
-  expect_f32(q, "dense_attention: q");
-  expect_f32(k, "dense_attention: k");
-  expect_f32(v, "dense_attention: v");
-  expect_rank(q, 3, "dense_attention: q");
+  expect_attention_inputs(q, k, v, batch, "dense_attention");
   expect_dim(q, 0, batch.token_count(), "dense_attention: q");
-  expect_rank(k, 3, "dense_attention: k");
-  expect_shape(k, {q.dim(0), k.dim(1), q.dim(2)}, "dense_attention: k");
-  expect_shape(v, k.shape(), "dense_attention: v");
-  if (k.dim(1) == 0 || q.dim(1) % k.dim(1) != 0) {
-    fail(ErrorKind::internal, "dense_attention: {} query heads over {} key/value heads", q.dim(1), k.dim(1));
-  }
-  expect_own_tokens(batch);
   if (!parameters.patterns.empty()) {
     fail(ErrorKind::internal, "dense_attention: a pattern, which sparse_attention() knows");
   }

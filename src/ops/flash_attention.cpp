@@ -7,8 +7,8 @@
 #include "base/profile.h"
 #include "base/thread_pool.h"
 #include "kernels/training_table.h"
+#include "ops/attention_check.h"
 #include "ops/backward.h"
-#include "ops/check.h"
 #include "ops/dropout.h"
 #include "ops/matrix_product.h"
 
@@ -31,22 +31,7 @@ struct Inputs {
 
 Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                const AttentionParameters& parameters) {
-  expect_f32(q, "attention: q");
-  expect_f32(k, "attention: k");
-  expect_f32(v, "attention: v");
-  expect_rank(q, 3, "attention: q");
-  expect_rank(k, 3, "attention: k");
-  expect_shape(k, {q.dim(0), k.dim(1), q.dim(2)}, "attention: k");
-  expect_shape(v, k.shape(), "attention: v");
-  if (k.dim(1) == 0 || q.dim(1) % k.dim(1) != 0) {
-    fail(ErrorKind::internal, "attention: {} query heads over {} key/value heads", q.dim(1), k.dim(1));
-  }
-  for (std::size_t n = 0; n < batch.context_length.size(); ++n) {
-    const std::int32_t tokens = batch.query_start[n + 1] - batch.query_start[n];
-    if (batch.context_length[n] == tokens) continue;
-    fail(ErrorKind::internal, "attention: sequence {} has {} tokens and a context of {}; there is no cache",
-         n, tokens, batch.context_length[n]);
-  }
+  expect_attention_inputs(q, k, v, batch, "attention");
   return {q, k, v, {batch.query_start.begin(), batch.query_start.end()}, parameters};
 }
 

@@ -8,8 +8,8 @@
 #include "base/thread_pool.h"
 #include "kernels/sparse_tiles.h"
 #include "kernels/training_table.h"
+#include "ops/attention_check.h"
 #include "ops/backward.h"
-#include "ops/check.h"
 
 namespace tessera::ops {
 namespace {
@@ -34,15 +34,6 @@ struct Inputs {
   }
 };
 
-void expect_own_tokens(const RaggedBatch& batch) {
-  for (std::size_t n = 0; n < batch.context_length.size(); ++n) {
-    const std::int32_t tokens = batch.query_start[n + 1] - batch.query_start[n];
-    if (batch.context_length[n] == tokens) continue;
-    fail(ErrorKind::internal, "attention: sequence {} has {} tokens and a context of {}; there is no cache",
-         n, tokens, batch.context_length[n]);
-  }
-}
-
 void make_tiles(Inputs& in) {
   const auto given = static_cast<std::int64_t>(in.parameters.patterns.size());
   in.patterns = std::max<std::int64_t>(1, std::min(given, in.heads()));
@@ -62,17 +53,7 @@ void make_tiles(Inputs& in) {
 
 Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const RaggedBatch& batch,
                const AttentionParameters& parameters) {
-  expect_f32(q, "sparse_attention: q");
-  expect_f32(k, "sparse_attention: k");
-  expect_f32(v, "sparse_attention: v");
-  expect_rank(q, 3, "sparse_attention: q");
-  expect_rank(k, 3, "sparse_attention: k");
-  expect_shape(k, {q.dim(0), k.dim(1), q.dim(2)}, "sparse_attention: k");
-  expect_shape(v, k.shape(), "sparse_attention: v");
-  if (k.dim(1) == 0 || q.dim(1) % k.dim(1) != 0) {
-    fail(ErrorKind::internal, "attention: {} query heads over {} key/value heads", q.dim(1), k.dim(1));
-  }
-  expect_own_tokens(batch);
+  expect_attention_inputs(q, k, v, batch, "sparse_attention");
   Inputs in{q, k, v, {batch.query_start.begin(), batch.query_start.end()}, parameters, {}, 1};
   make_tiles(in);
   return in;
